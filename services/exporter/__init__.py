@@ -1,0 +1,1 @@
+"""Writes whatever leaves: logs, tables, plots."""

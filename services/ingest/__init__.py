@@ -1,0 +1,1 @@
+"""Watches incoming folders; registers nights, runs and frames."""

@@ -1,0 +1,1 @@
+"""Decides what is missing; re-queues what was dropped; sweeps."""

@@ -1,4 +1,4 @@
-"""Errors that answer one question: is it safe to try again?
+"""Errors that answer one question, whether it is safe to try again.
 
 `BadInput` says that the data are at fault: it is recorded with its place and remedy, and never retried. `Transient` says
 that the world is at fault (database, broker, disk, a file still growing): the job is put back. Anything else is a fault

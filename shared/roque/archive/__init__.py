@@ -1,0 +1,1 @@
+"""The record: models, sessions, queries, bulk load, the product store."""

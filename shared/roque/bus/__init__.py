@@ -1,0 +1,1 @@
+"""Celery application, queues and the relay from the record to the broker."""

@@ -1,0 +1,1 @@
+"""Combining frames; bias, dark, flat masters; choosing and applying them."""

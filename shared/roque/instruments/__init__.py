@@ -1,0 +1,1 @@
+"""One module or table per instrument: geometry, gain, limits, header rules, filters."""

@@ -1,0 +1,1 @@
+"""Job kinds, keys, claim, heartbeat, finish and the rules of the planner."""

@@ -1,0 +1,1 @@
+"""Logs in ASCII and FITS, series, ensemble light curves, plots."""

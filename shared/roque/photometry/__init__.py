@@ -1,0 +1,1 @@
+"""From a run to measurements: apertures, search, profile fits, tracking, extraction."""

@@ -1,0 +1,1 @@
+"""Sources of frames: raw files of every format, lists, described FITS files."""

@@ -1,0 +1,50 @@
+"""Flags of a measurement: the one table of bits and what they mean."""
+
+from __future__ import annotations
+
+from enum import IntFlag
+
+__all__ = ["DESCRIPTIONS", "Flag", "names"]
+
+
+class Flag(IntFlag):
+    """Bits of the 32-bit flag, as in the HiPERCAM pipeline's logs (bits 0 to 13); bits from 16 on are roque's own."""
+
+    ALL_OK = 0
+    NO_FWHM = 1 << 0
+    NO_SKY = 1 << 1
+    SKY_AT_EDGE = 1 << 2
+    TARGET_AT_EDGE = 1 << 3
+    TARGET_SATURATED = 1 << 4
+    TARGET_NONLINEAR = 1 << 5
+    NO_EXTRACTION = 1 << 6
+    NO_DATA = 1 << 7
+    CLOUDS = 1 << 8
+    JUNK = 1 << 9
+    BAD_FLAT = 1 << 10
+    BAD_COLUMN = 1 << 11
+    BAD_TIME = 1 << 12
+    OUTLIER = 1 << 13
+
+
+DESCRIPTIONS: dict[Flag, str] = {
+    Flag.NO_FWHM: "radii or weights need a FWHM and none was measured",
+    Flag.NO_SKY: "no sky pixels, or all clipped",
+    Flag.SKY_AT_EDGE: "the sky annulus crosses the edge of the window",
+    Flag.TARGET_AT_EDGE: "the target aperture crosses the edge of the window",
+    Flag.TARGET_SATURATED: "the brightest raw pixel reaches the saturation level",
+    Flag.TARGET_NONLINEAR: "the brightest raw pixel reaches the non-linear level",
+    Flag.NO_EXTRACTION: "no flux could be extracted",
+    Flag.NO_DATA: "no pixel lies in the target aperture",
+    Flag.CLOUDS: "marked as cloudy by hand",
+    Flag.JUNK: "marked as junk by hand",
+    Flag.BAD_FLAT: "bad flat field",
+    Flag.BAD_COLUMN: "bad column",
+    Flag.BAD_TIME: "the time stamp cannot be trusted",
+    Flag.OUTLIER: "outlier of a series",
+}
+
+
+def names(value: int) -> list[str]:
+    """Names of the bits set in a flag, lowest first."""
+    return [flag.name for flag in DESCRIPTIONS if value & flag and flag.name]
