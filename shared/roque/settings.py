@@ -1,0 +1,106 @@
+"""Settings: one typed, frozen object, read once from ROQUE_... variables and ROQUE_HOME/settings.toml, and passed down."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from roque.errors import BadInput
+
+__all__ = ["Settings", "load_settings"]
+
+
+class Settings(BaseSettings):
+    """What differs between a laptop and an observatory; nothing else does."""
+
+    model_config = SettingsConfigDict(env_prefix="ROQUE_", frozen=True, extra="forbid", env_ignore_empty=True)
+
+    home: Path = Field(Path("roque-data"), description="folder of everything that roque keeps")
+    database_url: SecretStr | None = Field(None, description="PostgreSQL URL; default an SQLite file in the home folder")
+    broker_url: SecretStr | None = Field(None, description="RabbitMQ URL; default the memory of the worker process")
+    products_url: str | None = Field(None, description="folder of products; default 'products' in the home folder")
+    incoming: list[Path] = Field(default_factory=list, description="folders that are watched for raw files")
+    cameras: Path | None = Field(None, description="folder of the observatory's own camera descriptions (TOML)")
+    workers: int = Field(2, ge=1, le=64, description="pool processes of the worker")
+    poll_seconds: float = Field(0.25, gt=0, le=60, description="seconds between two looks at the incoming folders")
+    silent_seconds: float = Field(60.0, ge=0, description="a file silent for so long is taken as ended")
+    calibration_wait_seconds: float = Field(600.0, ge=0, description="how long a run waits for missing masters")
+    cache_bytes: int = Field(20 << 30, ge=1 << 20, description="limit of the cache of unpacked files")
+    log_format: str = Field("auto", pattern="^(auto|json|console)$", description="auto: readable on a terminal, else JSON")
+
+    @cached_property
+    def folder(self) -> Path:
+        """The home folder, absolute."""
+        return self.home.expanduser().absolute()
+
+    @property
+    def database(self) -> str:
+        """URL of the record, with its password: never print it."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.folder / 'record.sqlite'}"
+
+    @property
+    def broker(self) -> str:
+        """URL of the broker, with its password: never print it."""
+        return self.broker_url.get_secret_value() if self.broker_url is not None else "memory://"
+
+    @property
+    def products(self) -> Path:
+        """Folder of products."""
+        if self.products_url is None:
+            return self.folder / "products"
+        parts = urlsplit(self.products_url)
+        if parts.scheme not in ("", "file"):
+            raise BadInput(
+                f"products cannot be kept at a {parts.scheme}: address",
+                place="setting products_url",
+                remedy="give a folder, or leave it out",
+            )
+        return Path(parts.path).expanduser().absolute()
+
+    @property
+    def cache(self) -> Path:
+        """Folder of unpacked files."""
+        return self.folder / "cache"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments first, then the environment, then the file in the home folder."""
+        home = init_settings().get("home") or env_settings().get("home") or cls.model_fields["home"].default
+        file = Path(str(home)).expanduser() / "settings.toml"
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=file)
+
+
+def load_settings(**given: Any) -> Settings:
+    """Read the settings; `given` values (from the command line) come first.
+
+    Raises
+    ------
+    BadInput
+        A value is not of its kind; the message names the setting.
+    """
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise BadInput(
+            first["msg"],
+            place=f"setting {name}",
+            remedy=f"correct ROQUE_{name.upper()} or the line '{name} = ...' of settings.toml in the home folder",
+        ) from None
+    except ValueError as error:
+        raise BadInput(str(error), file="settings.toml", remedy="the file must be TOML: name = value") from None
