@@ -109,6 +109,8 @@ def upgrade() -> None:
         sa.Column("bad_times", sa.Integer(), nullable=False),
         sa.Column("problems", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("hints", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("unsettled", sa.Boolean(), nullable=False),
+        sa.Column("waiting", sa.Text(), nullable=True),
         sa.Column("registered_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("grown_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("state IN ('growing', 'complete', 'failed', 'superseded', 'conflict')", name=op.f("ck_run_state")),
@@ -120,7 +122,7 @@ def upgrade() -> None:
         ),
     )
     with op.batch_alter_table("run", schema=None) as batch_op:
-        batch_op.create_index("ix_run_state", ["state"], unique=False)
+        batch_op.create_index("ix_run_unsettled", ["unsettled"], unique=False)
 
     op.create_table(
         "frame",
@@ -143,6 +145,9 @@ def upgrade() -> None:
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("mtime_ns", sa.BigInteger(), nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=True),
+        sa.Column("data_sha256", sa.String(length=64), nullable=True),
+        sa.Column("data_start", sa.BigInteger(), nullable=False),
+        sa.Column("data_size", sa.BigInteger(), nullable=False),
         sa.Column("run_id", sa.Integer(), nullable=True),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("duplicate", sa.Boolean(), nullable=False),
@@ -162,6 +167,7 @@ def upgrade() -> None:
         sa.Column("key", sa.String(length=64), nullable=False),
         sa.Column("run_id", sa.Integer(), nullable=False),
         sa.Column("recipe_id", sa.Integer(), nullable=False),
+        sa.Column("parameters", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("aperture_set_id", sa.Integer(), nullable=False),
         sa.Column("target", sa.String(length=16), nullable=False),
         sa.Column("masters", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
@@ -374,7 +380,7 @@ def downgrade() -> None:
     op.drop_table("raw_file")
     op.drop_table("frame")
     with op.batch_alter_table("run", schema=None) as batch_op:
-        batch_op.drop_index("ix_run_state")
+        batch_op.drop_index("ix_run_unsettled")
 
     op.drop_table("run")
     op.drop_table("instrument")

@@ -135,7 +135,7 @@ class Run(Base):
     __table_args__ = (
         UniqueConstraint("instrument_id", "night_id", "name", "version"),
         _states("growing", "complete", "failed", "superseded", "conflict"),
-        Index("ix_run_state", "state"),
+        Index("ix_run_unsettled", "unsettled"),
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     instrument_id: Mapped[int] = mapped_column(ForeignKey("instrument.id"))
@@ -163,6 +163,8 @@ class Run(Base):
     bad_times: Mapped[int] = mapped_column(default=0)
     problems: Mapped[list[Any]] = mapped_column(default=list)  # readable errors, as dicts
     hints: Mapped[dict[str, Any]] = mapped_column(default=dict)  # what the user said of it: target, recipe, apertures
+    unsettled: Mapped[bool] = mapped_column(default=True)  # the planner still has to look at it
+    waiting: Mapped[str | None] = mapped_column(Text)  # what it waits for, in words
     registered_at: Mapped[dt.datetime]
     grown_at: Mapped[dt.datetime]
     instrument: Mapped[Instrument] = relationship(lazy="joined")
@@ -184,7 +186,10 @@ class RawFile(Base):
     path: Mapped[str] = mapped_column(Text, unique=True)
     size: Mapped[int] = mapped_column(BigInteger)
     mtime_ns: Mapped[int] = mapped_column(BigInteger)
-    sha256: Mapped[str | None]  # of the first `size` bytes, once the file has ended
+    sha256: Mapped[str | None]  # of the file as it lies there, once it has ended
+    data_sha256: Mapped[str | None]  # of the frames' bytes alone: a header may be rewritten while a run grows
+    data_start: Mapped[int] = mapped_column(BigInteger, default=0)  # where these bytes begin in the unpacked file
+    data_size: Mapped[int] = mapped_column(BigInteger, default=0)
     run_id: Mapped[int | None] = mapped_column(ForeignKey("run.id"))
     position: Mapped[int] = mapped_column(default=0)  # order of the files of one run
     duplicate: Mapped[bool] = mapped_column(default=False)  # second location of the same content
@@ -290,6 +295,7 @@ class Reduction(Base):
     key: Mapped[str] = mapped_column(unique=True)
     run_id: Mapped[int] = mapped_column(ForeignKey("run.id"))
     recipe_id: Mapped[int] = mapped_column(ForeignKey("recipe.id"))
+    parameters: Mapped[dict[str, Any]]  # the recipe as it was used, every number settled
     aperture_set_id: Mapped[int] = mapped_column(ForeignKey("aperture_set.id"))
     target: Mapped[str] = mapped_column(String(16), default="1")  # label of the target's aperture
     masters: Mapped[dict[str, Any]]  # kind -> master id, or null for a kind that is done without
