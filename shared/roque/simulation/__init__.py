@@ -1,1 +1,22 @@
 """Nights with known truth, for the demo, tests and benchmarks."""
+
+from roque.simulation.eclipse import Eclipse, EclipseFit, eclipse_flux, fit_eclipse
+from roque.simulation.night import NightTruth, simulate_night
+from roque.simulation.plan import Detector, RunPlan, Star, WindowPlan
+from roque.simulation.run import simulate_run
+from roque.simulation.truth import RunTruth
+
+__all__ = [
+    "Detector",
+    "Eclipse",
+    "EclipseFit",
+    "NightTruth",
+    "RunPlan",
+    "RunTruth",
+    "Star",
+    "WindowPlan",
+    "eclipse_flux",
+    "fit_eclipse",
+    "simulate_night",
+    "simulate_run",
+]
