@@ -8,17 +8,16 @@ the fringes. ``R = readout/flat`` and ``G = gain*flat`` are what read noise and 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from roque.calibration.focal_mask import subtract_mask
-from roque.calibration.fringe import FringePairs, PlacedPair, differences, fringe_scale, place_pairs
-from roque.calibration.planes import NET_EXPOSURE, Planes, dark_times, fit, lay_out
+from roque.calibration.fringe import FringePairs, Fringes, prepare_fringes
+from roque.calibration.kernels import calibrate_box, process_box
+from roque.calibration.planes import NET_EXPOSURE, Planes, Steps, dark_times, fit, planes, steps
 from roque.errors import BadInput
 from roque.frames import CCD, Box, Frame, Geometry
 
@@ -53,28 +52,6 @@ class Calibrated(NamedTuple):
     """Read noise over flat, RMS counts."""
     G: Floats
     """Gain times flat, electrons per count."""
-
-
-class _Prepared(NamedTuple):
-    """Planes of a window, with stand-ins of one pixel for what is left out so that the kernel has one signature."""
-
-    geometry: Geometry
-    bias: Floats
-    dark: Floats
-    flat: Floats
-    R: Floats
-    G: Floats
-    has_bias: bool
-    has_dark: bool
-    has_flat: bool
-
-
-class _Fringes(NamedTuple):
-    """Fringe map of one CCD at the data's windows, the usable pairs and their differences in the map."""
-
-    maps: Mapping[str, Floats]
-    pairs: list[PlacedPair]
-    reference: NDArray[np.float64]
 
 
 class Calibrator:
@@ -139,20 +116,30 @@ class Calibrator:
             return None if frame is None else fit(frame, first, what, self.notes, cut=crop)
 
         bias, dark, flat = fitted(masters.bias, "bias"), fitted(masters.dark, "dark"), fitted(masters.flat, "flat")
-        noise = fit(readout, first, "read noise", self.notes, cut=crop) if isinstance(readout, Frame) else readout
-        gains = fit(gain, first, "gain", self.notes, cut=crop) if isinstance(gain, Frame) else gain
         self._dark_times = dark_times(bias, dark)
-        self._planes = lay_out(first, bias, dark, flat, noise, gains)
-        self._prepared = {key: _prepare(planes) for key, planes in self._planes.items()}
-        self._fringes: dict[str, _Fringes] = {}
+        self._steps = steps(first, bias, dark, flat)
+        self._applied = {key: _applied(step) for key, step in self._steps.items()}
+        self._readout = _everywhere(readout, first, "read noise", cut=crop)
+        self._gain = _everywhere(gain, first, "gain", cut=crop)
+        self._planes: dict[tuple[str, str], Planes] = {}
+        self._fringes: dict[str, Fringes] = {}
         if masters.fringe_map is not None and masters.fringe_pairs is not None:
-            fringe_map = fit(masters.fringe_map, first, "fringe map", [], cut=crop)  # made for few CCDs: no note on the others
-            self._fringes = _prepare_fringes(fringe_map, masters.fringe_pairs, first, nhalf, self.notes)
+            # made for one or two CCDs by nature: those without are worth no note
+            fringe_map = fit(masters.fringe_map, first, "fringe map", [], cut=crop)
+            self._fringes = prepare_fringes(fringe_map, masters.fringe_pairs, first, nhalf, self.notes)
         self._kept: dict[str, tuple[CCD, dict[str, Calibrated]]] = {}
 
-    def planes(self, ccd_name: str, window_label: str) -> Planes:
-        """Arrays that are applied to a window, for kernels that calibrate while they measure."""
-        return self._planes[ccd_name, window_label]
+    def planes(self, ccd_name: str, window_label: str, dtype: DTypeLike = np.float32) -> Planes:
+        """Arrays that are applied to a window, for kernels that calibrate while they measure.
+
+        `dtype` is that of the data. R and G are made when they are first asked for: windows without stars cost nothing.
+        """
+        key = ccd_name, window_label
+        made = self._planes.get(key)
+        if made is None or made.R.dtype != dtype:
+            made = planes(self._steps[key], _level(self._readout, *key), _level(self._gain, *key), np.dtype(dtype))
+            self._planes[key] = made
+        return made
 
     def by_pixel(self, ccd_name: str) -> bool:
         """Whether `planes` tell all that is done to a CCD: no focal-plane mask, no fringes."""
@@ -202,128 +189,92 @@ class Calibrator:
         """
         if self._demask or ccd_name in self._fringes:
             return _cut(self._whole(ccd_name, ccd)[window_label], box)
-        return self._by_pixel(ccd_name, ccd, window_label, box)
+        return self._calibrate(ccd_name, ccd, window_label, box)
 
     def window(self, ccd_name: str, ccd: CCD, window_label: str) -> Calibrated:
         """Calibrate a whole window of a frame, as `box` does."""
-        geometry = ccd.windows[window_label].geometry
-        return self.box(ccd_name, ccd, window_label, Box(0, geometry.ny, 0, geometry.nx))
+        return self.box(ccd_name, ccd, window_label, _all(ccd.windows[window_label].geometry))
 
-    def _by_pixel(self, ccd_name: str, ccd: CCD, window_label: str, box: Box) -> Calibrated:
+    def process(self, ccd_name: str, ccd: CCD, window_label: str, box: Box) -> Floats:
+        """Make the processed counts of a box alone, as `box` does: for combining frames."""
+        if self._demask or ccd_name in self._fringes:
+            return self._whole(ccd_name, ccd)[window_label].proc[box.slices]
+        applied, raw, scale = self._read(ccd_name, ccd, window_label, box)
+        proc = np.empty(raw.shape, raw.dtype)
+        process_box(raw, *applied[1:], scale, box.y0, box.x0, proc, proc)
+        return proc
+
+    def _calibrate(self, ccd_name: str, ccd: CCD, window_label: str, box: Box) -> Calibrated:
+        applied, raw, scale = self._read(ccd_name, ccd, window_label, box)
+        made = self.planes(ccd_name, window_label, raw.dtype)
+        out = np.empty((4, *raw.shape), raw.dtype)
+        calibrate_box(raw, *applied[1:], scale, box.y0, box.x0, made.R, made.G, out)
+        return Calibrated(applied.geometry.cut(box), raw, out[0], out[1], out[2], out[3])
+
+    def _read(self, ccd_name: str, ccd: CCD, window_label: str, box: Box) -> tuple[_Applied, Floats, np.floating[Any]]:
+        """What is applied to a window, the raw counts of a box, and the factor of the dark."""
         window = ccd.windows[window_label]
-        prepared = self._prepared.get((ccd_name, window_label))
-        if prepared is None or (window.geometry is not prepared.geometry and window.geometry != prepared.geometry):
+        applied = self._applied.get((ccd_name, window_label))
+        if applied is None or (window.geometry is not applied.geometry and window.geometry != applied.geometry):
             place = f"CCD {ccd_name}, window {window_label}"
             raise BadInput(
                 "the window is not that of the first frame", place=place, remedy="reduce frames of one format at a time"
             )
-        raw = np.ascontiguousarray(window.read(box))
-        scale = self.dark_scale(ccd_name, ccd) if prepared.has_dark else 0.0
-        out = np.empty((4, *raw.shape), raw.dtype)
-        _calibrate(
-            raw,
-            prepared.bias,
-            prepared.dark,
-            prepared.flat,
-            prepared.R,
-            prepared.G,
-            prepared.has_bias,
-            prepared.has_dark,
-            prepared.has_flat,
-            # a plain number does not widen the dark: in numpy's rules it takes the dark's dtype
-            prepared.dark.dtype.type(scale),
-            box.y0,
-            box.x0,
-            out,
-        )
-        return Calibrated(window.geometry.cut(box), raw, out[0], out[1], out[2], out[3])
+        scale = self.dark_scale(ccd_name, ccd) if applied.has_dark else 0.0
+        # a plain number does not widen the dark: in numpy's rules it takes the dark's dtype
+        return applied, np.ascontiguousarray(window.read(box)), applied.dark.dtype.type(scale)
 
     def _whole(self, ccd_name: str, ccd: CCD) -> dict[str, Calibrated]:
         """All windows of a CCD with mask and fringes taken out, computed once for each frame."""
         kept = self._kept.get(ccd_name)
         if kept is not None and kept[0] is ccd:
             return kept[1]
-        windows = {}
-        for label, window in ccd.windows.items():
-            g = window.geometry
-            windows[label] = self._by_pixel(ccd_name, ccd, label, Box(0, g.ny, 0, g.nx))
+        windows = {label: self._calibrate(ccd_name, ccd, label, _all(w.geometry)) for label, w in ccd.windows.items()}
         if self._demask:
             windows = {label: w._replace(proc=subtract_mask(w.proc, self._dthresh)) for label, w in windows.items()}
-        fringes = self._fringes.get(ccd_name)
-        if fringes is not None:
-            amplitudes = differences(fringes.pairs, {label: w.proc for label, w in windows.items()})
-            scale = fringe_scale(amplitudes, fringes.reference, self._fringe_limits)
-            if math.isfinite(scale):
-                for label, fringe_map in fringes.maps.items():
-                    proc = windows[label].proc
-                    np.subtract(proc, scale * fringe_map, out=proc, casting="same_kind")
+        if ccd_name in self._fringes:
+            self._fringes[ccd_name].subtract({label: w.proc for label, w in windows.items()}, self._fringe_limits)
         self._kept[ccd_name] = (ccd, windows)
         return windows
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # a zero in a flat gives inf, as in numpy
-def _calibrate(
-    raw: Floats,
-    bias: Floats,
-    dark: Floats,
-    flat: Floats,
-    R: Floats,
-    G: Floats,
-    has_bias: bool,
-    has_dark: bool,
-    has_flat: bool,
-    scale: np.floating[Any],
-    y0: int,
-    x0: int,
-    out: Floats,
-) -> None:
-    """Fill `out` with deb, proc, R and G of the box at row `y0`, column `x0`; every step is rounded to the dtype of `out`."""
-    ny, nx = raw.shape
-    x1 = x0 + nx
-    for j in range(ny):
-        y = y0 + j
-        # views of rows: indices that start at 0 let the compiler use vector instructions
-        counts, deb, proc = raw[j], out[0, j], out[1, j]
-        if has_bias:
-            level = bias[y, x0:x1]
-            for i in range(nx):
-                deb[i] = counts[i] - level[i]
-        else:
-            deb[:] = counts
-        if has_dark:
-            current = dark[y, x0:x1]
-            for i in range(nx):
-                proc[i] = deb[i] - scale * current[i]
-        else:
-            proc[:] = deb
-        if has_flat:
-            response = flat[y, x0:x1]
-            for i in range(nx):
-                proc[i] /= response[i]
-        out[2, j] = R[y, x0:x1]
-        out[3, j] = G[y, x0:x1]
+class _Applied(NamedTuple):
+    """What is applied to a window, with stand-ins of one pixel for what is left out so that kernels have one signature."""
+
+    geometry: Geometry
+    bias: Floats
+    dark: Floats
+    flat: Floats
+    has_bias: bool
+    has_dark: bool
+    has_flat: bool
 
 
-def _prepare(planes: Planes) -> _Prepared:
+def _applied(step: Steps) -> _Applied:
     none = np.zeros((1, 1), dtype=np.float32)
-    bias, dark, flat = (none if plane is None else plane for plane in (planes.bias, planes.dark, planes.flat))
-    given = (planes.bias is not None, planes.dark is not None, planes.flat is not None)
-    return _Prepared(planes.geometry, bias, dark, flat, planes.R, planes.G, *given)
+    bias, dark, flat = (none if array is None else array for array in (step.bias, step.dark, step.flat))
+    return _Applied(step.geometry, bias, dark, flat, step.bias is not None, step.dark is not None, step.flat is not None)
 
 
-def _prepare_fringes(fringe_map: Frame, pairs: FringePairs, first: Frame, nhalf: int, notes: list[str]) -> dict[str, _Fringes]:
-    prepared = {}
-    for name, ccd in fringe_map.ccds.items():
-        placed = place_pairs(pairs.get(name, ()), first.ccds[name], nhalf)
-        if not placed:
-            notes.append(f"no fringe pair lies inside the windows of CCD {name}: its fringes stay")
-            continue
-        maps = {label: window.data for label, window in ccd.windows.items()}
-        prepared[name] = _Fringes(maps, placed, differences(placed, maps))
-    return prepared
+def _everywhere(level: float | Frame, first: Frame, what: str, *, cut: bool) -> float | Frame:
+    """Fit a frame of read noise or gain, which must cover all windows; a number passes."""
+    if not isinstance(level, Frame):
+        return level
+    missing: list[str] = []
+    fitted = fit(level, first, what, missing, cut=cut)
+    if missing:
+        raise BadInput(missing[0], remedy=f"give the {what} as a number, or a frame of all CCDs and windows")
+    return fitted
+
+
+def _level(level: float | Frame, ccd_name: str, window_label: str) -> float | Floats:
+    return level.ccds[ccd_name].windows[window_label].data if isinstance(level, Frame) else level
+
+
+def _all(geometry: Geometry) -> Box:
+    return Box(0, geometry.ny, 0, geometry.nx)
 
 
 def _cut(whole: Calibrated, box: Box) -> Calibrated:
-    key = box.slices
-    arrays = (np.ascontiguousarray(a[key]) for a in whole[1:])
-    return Calibrated(whole.geometry.cut(box), *arrays)
+    raw, deb, proc, R, G = (np.ascontiguousarray(array[box.slices]) for array in whole[1:])
+    return Calibrated(whole.geometry.cut(box), raw, deb, proc, R, G)

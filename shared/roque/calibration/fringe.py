@@ -1,8 +1,9 @@
-"""Fringe pairs: where the amplitude of fringes is measured."""
+"""Fringes: the pairs of places where their amplitude is measured, and their removal."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roque.errors import BadInput, NotFound
-from roque.frames import CCD, Geometry
+from roque.frames import CCD, Frame, Geometry
 
-__all__ = ["FringePair", "FringePairs", "PlacedPair", "differences", "fringe_scale", "place_pairs", "read_fringe_pairs"]
+__all__ = [
+    "FringePair",
+    "FringePairs",
+    "Fringes",
+    "PlacedPair",
+    "differences",
+    "fringe_scale",
+    "place_pairs",
+    "prepare_fringes",
+    "read_fringe_pairs",
+]
 
 Floats = NDArray[np.floating[Any]]
 
@@ -40,6 +51,35 @@ class PlacedPair:
     window: str
     box1: tuple[slice, slice]
     box2: tuple[slice, slice]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fringes:
+    """Fringe map of one CCD at the data's windows, the usable pairs and their differences in the map."""
+
+    maps: Mapping[str, Floats]
+    pairs: list[PlacedPair]
+    reference: NDArray[np.float64]
+
+    def subtract(self, data: Mapping[str, Floats], limits: tuple[float, float] | None) -> None:
+        """Take the fringes out of whole windows, in place; nothing happens if no ratio of a pair counts."""
+        scale = fringe_scale(differences(self.pairs, data), self.reference, limits)
+        if math.isfinite(scale):
+            for label, fringe_map in self.maps.items():
+                np.subtract(data[label], scale * fringe_map, out=data[label], casting="same_kind")
+
+
+def prepare_fringes(fringe_map: Frame, pairs: FringePairs, first: Frame, nhalf: int, notes: list[str]) -> dict[str, Fringes]:
+    """Place the pairs on the CCDs of a fringe map fitted to the data; append to `notes` where there are none."""
+    prepared = {}
+    for name, ccd in fringe_map.ccds.items():
+        placed = place_pairs(pairs.get(name, ()), first.ccds[name], nhalf)
+        if not placed:
+            notes.append(f"no fringe pair lies inside the windows of CCD {name}: its fringes stay")
+            continue
+        maps = {label: window.data for label, window in ccd.windows.items()}
+        prepared[name] = Fringes(maps, placed, differences(placed, maps))
+    return prepared
 
 
 def read_fringe_pairs(path: Path) -> dict[str, list[FringePair]]:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from roque.calibration.crop import crop, pair
 from roque.errors import BadInput
-from roque.frames import Box, Frame, Geometry, Window
+from roque.frames import Frame, Geometry
 
-__all__ = ["NET_EXPOSURE", "DarkTimes", "Planes", "dark_times", "fit", "lay_out"]
+__all__ = ["NET_EXPOSURE", "DarkTimes", "Planes", "Steps", "dark_times", "fit", "plane", "planes", "steps"]
 
 Floats = NDArray[np.floating[Any]]
 
@@ -23,13 +23,19 @@ NET_EXPOSURE = "NETEXP"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Planes:
-    """What is applied to one window, arrays of shape (ny, nx), C-contiguous; None where a step is left out."""
+class Steps:
+    """What is subtracted from and divided into one window, arrays of shape (ny, nx), C-contiguous; None: left out."""
 
     geometry: Geometry
     bias: Floats | None
     dark: Floats | None
     flat: Floats | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Planes(Steps):
+    """The same with what flat-fielding makes of read noise and gain, in the dtype of the data."""
+
     R: Floats
     """Read noise over flat, RMS counts."""
     G: Floats
@@ -60,32 +66,42 @@ def fit(master: Frame, first: Frame, what: str, notes: list[str], *, cut: bool) 
     return fitted
 
 
-def lay_out(
-    first: Frame, bias: Frame | None, dark: Frame | None, flat: Frame | None, readout: float | Frame, gain: float | Frame
-) -> dict[tuple[str, str], Planes]:
-    """Lay the planes of every window out, by (CCD label, window label); the frames must be fitted already.
+def steps(first: Frame, bias: Frame | None, dark: Frame | None, flat: Frame | None) -> dict[tuple[str, str], Steps]:
+    """Lay out what is applied to every window, by (CCD label, window label); the masters must be fitted already."""
+    return {
+        (name, label): Steps(window.geometry, *(plane(master, name, label) for master in (bias, dark, flat)))
+        for name, ccd in first.ccds.items()
+        for label, window in ccd.windows.items()
+    }
 
-    Raises
-    ------
-    BadInput
-        If `readout` or `gain` is a frame that lacks a window.
+
+def planes(step: Steps, readout: float | Floats, gain: float | Floats, dtype: np.dtype[Any]) -> Planes:
+    """Divide the read noise by the flat and multiply the gain with it.
+
+    Parameters
+    ----------
+    step : Steps
+        What is applied to the window.
+    readout, gain : float or array, shape (ny, nx)
+        RMS counts; electrons per count.
+    dtype : dtype
+        Kind of number of the data, which rules whatever the masters hold.
     """
-    planes = {}
-    for name, ccd in first.ccds.items():
-        for label, window in ccd.windows.items():
-            flat_plane = _plane(flat, name, label)
-            # the kind of number of the data rules: R and G are made in it, whatever the masters hold
-            dtype = window.read(Box(0, 1, 0, 1)).dtype
-            noise = _level(readout, "read noise", name, label, window, dtype)
-            gains = _level(gain, "gain", name, label, window, dtype)
-            if flat_plane is not None:
-                with np.errstate(divide="ignore", invalid="ignore"):
-                    noise = np.divide(noise, flat_plane, out=noise, casting="same_kind")
-                    gains = np.multiply(gains, flat_plane, out=gains, casting="same_kind")
-            planes[name, label] = Planes(
-                window.geometry, _plane(bias, name, label), _plane(dark, name, label), flat_plane, noise, gains
-            )
-    return planes
+    shape = (step.geometry.ny, step.geometry.nx)
+    R, G = np.empty(shape, dtype), np.empty(shape, dtype)
+    R[:], G[:] = readout, gain
+    if step.flat is not None:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            np.divide(R, step.flat, out=R, casting="same_kind")
+            np.multiply(G, step.flat, out=G, casting="same_kind")
+    return Planes(step.geometry, step.bias, step.dark, step.flat, R, G)
+
+
+def plane(frame: Frame | None, name: str, label: str) -> Floats | None:
+    """Counts of a window of a frame, C-contiguous; None if there is no such window."""
+    if frame is None or name not in frame.ccds or label not in frame.ccds[name].windows:
+        return None
+    return np.ascontiguousarray(frame.ccds[name].windows[label].data)
 
 
 def dark_times(bias: Frame | None, dark: Frame | None) -> dict[str, DarkTimes]:
@@ -114,21 +130,6 @@ def dark_times(bias: Frame | None, dark: Frame | None) -> dict[str, DarkTimes]:
             raise BadInput(f"the exposure of the dark is {net} s", place=f"CCD {name}", remedy="make the dark again")
         times[name] = DarkTimes(start, net)
     return times
-
-
-def _plane(frame: Frame | None, name: str, label: str) -> Floats | None:
-    if frame is None or name not in frame.ccds or label not in frame.ccds[name].windows:
-        return None
-    return np.ascontiguousarray(frame.ccds[name].windows[label].data)
-
-
-def _level(level: float | Frame, what: str, name: str, label: str, window: Window, dtype: np.dtype[Any]) -> Floats:
-    if not isinstance(level, Frame):
-        return np.full((window.geometry.ny, window.geometry.nx), level, dtype=dtype)
-    plane = _plane(level, name, label)
-    if plane is None:
-        raise BadInput(f"the {what} frame does not cover it", place=f"CCD {name}, window {label}", remedy="give a number")
-    return plane.astype(dtype)
 
 
 def _seconds(header: Mapping[str, Any], keyword: str, what: str) -> float:
