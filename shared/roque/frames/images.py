@@ -1,0 +1,237 @@
+"""Image HDUs of plain FITS files: headers and pixels, nothing of it believed before it is checked."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roque.errors import BadInput, NotFound
+from roque.frames.cards import BLOCK, HeaderBlock, read_header
+from roque.frames.frame import Header
+
+__all__ = ["FitsFile", "Hdu", "require"]
+
+_DTYPES = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
+_DAMAGED = "the file is damaged: copy it again from where it came"
+
+
+@dataclass(frozen=True, slots=True)
+class Hdu:
+    """A header and data unit and where it lies.
+
+    Parameters
+    ----------
+    index : int
+        Number in the file, from 0.
+    block : HeaderBlock
+        The header.
+    start : int
+        First byte of the data.
+    shape : tuple of int
+        Shape of the image, slowest axis first; () if there are no data.
+    nbytes : int
+        Bytes of the data, heap included, padding left out.
+    """
+
+    index: int
+    block: HeaderBlock
+    start: int
+    shape: tuple[int, ...]
+    nbytes: int
+
+    @property
+    def header(self) -> Header:
+        """Keyword to value."""
+        return self.block.header
+
+    @property
+    def end(self) -> int:
+        """First byte after the data and their padding."""
+        return self.start + -(-self.nbytes // BLOCK) * BLOCK
+
+
+class FitsFile:
+    """A plain FITS file, read HDU by HDU through its own file handle.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Raises
+    ------
+    NotFound
+        There is no such file.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.name = os.fspath(path)
+        try:
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise NotFound("no such file", file=self.name) from None
+        except (IsADirectoryError, ValueError):
+            raise BadInput("not a file", file=self.name) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; a second time does nothing."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file now."""
+        return os.fstat(self._fd).st_size
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Read bytes at an offset, fewer at the end of the file."""
+        try:
+            return os.pread(self._fd, size, offset)
+        except IsADirectoryError:
+            raise BadInput("a folder, not a file", file=self.name) from None
+
+    def map(self) -> mmap.mmap:
+        """Map the file as it is now, read-only. The map outlives the file handle."""
+        return mmap.mmap(self._fd, 0, access=mmap.ACCESS_READ)
+
+    def hdus(self) -> Iterator[Hdu]:
+        """HDUs in order, read as they are asked for.
+
+        Raises
+        ------
+        BadInput
+            A header that cannot be read, or data that are shorter than their header says.
+        """
+        offset, index = 0, 0
+        # what is left when less than a block is left is junk that other readers pass over too
+        while index == 0 or offset + BLOCK <= self.size:
+            hdu = self.hdu(offset, index)
+            if hdu.start + hdu.nbytes > self.size:
+                raise BadInput(
+                    f"the data of HDU {index} are cut short: {hdu.nbytes} bytes by their header,"
+                    f" {max(0, self.size - hdu.start)} in the file",
+                    file=self.name,
+                    place=f"byte {self.size}",
+                    remedy=_DAMAGED,
+                )
+            yield hdu
+            offset, index = hdu.end, index + 1
+
+    def hdu(self, offset: int = 0, index: int = 0) -> Hdu:
+        """Read the header of the HDU that starts at a byte; its data may be cut short."""
+        block = read_header(self.read, offset, file=self.name)
+        shape, nbytes = _extent(block.header, self.name, index)
+        return Hdu(index, block, offset + block.size, shape, nbytes)
+
+    def image(self, hdu: Hdu) -> NDArray[Any]:
+        """Pixels of an image HDU.
+
+        Returns
+        -------
+        numpy.ndarray
+            float64 if the file holds float64, else float32, scaled by BSCALE and BZERO, native byte order.
+
+        Raises
+        ------
+        BadInput
+            Not an image, or cut short, or the pixels are not those that DATASUM was written for.
+        """
+        if not hdu.shape or "TFIELDS" in hdu.header:
+            raise BadInput(f"HDU {hdu.index} holds no image", file=self.name, place=f"byte {hdu.start}", remedy=_DAMAGED)
+        data = self.read(hdu.start, hdu.nbytes) if hdu.start + hdu.nbytes <= self.size else b""
+        if len(data) != hdu.nbytes:
+            raise BadInput(f"the data of HDU {hdu.index} are cut short", file=self.name, place=f"byte {self.size}", remedy=_DAMAGED)
+        self._check_sum(hdu, data)
+        raw = np.frombuffer(data, _DTYPES[hdu.header["BITPIX"]]).reshape(hdu.shape)
+        scale, zero = hdu.header.get("BSCALE", 1), hdu.header.get("BZERO", 0)
+        if not (_is_number(scale) and _is_number(zero)):
+            raise BadInput("BSCALE or BZERO is not a number", file=self.name, place=f"HDU {hdu.index}", remedy=_DAMAGED)
+        if scale == 1 and zero == 0:
+            return raw.astype(np.float64 if raw.dtype.itemsize == 8 and raw.dtype.kind == "f" else np.float32)
+        scaled = raw * np.float64(scale) + np.float64(zero)
+        return scaled if raw.dtype.itemsize == 8 and raw.dtype.kind == "f" else scaled.astype(np.float32)
+
+    def _check_sum(self, hdu: Hdu, data: bytes) -> None:
+        """Compare the data with DATASUM, where the writer left one: readers that don't look hand out wrong pixels."""
+        wanted = hdu.header.get("DATASUM")
+        if not (isinstance(wanted, str) and wanted.isdigit()):
+            return
+        padded = data + b"\0" * (-len(data) % 4)  # a block's padding is zero and adds nothing
+        total = int(np.frombuffer(padded, ">u4").sum(dtype=np.uint64))
+        while total >> 32:
+            total = (total & 0xFFFFFFFF) + (total >> 32)
+        if total != int(wanted):
+            raise BadInput(
+                f"the pixels of HDU {hdu.index} are not those that were written: DATASUM is {wanted}, theirs {total}",
+                file=self.name,
+                place=f"byte {hdu.start}",
+                remedy=_DAMAGED,
+            )
+
+
+def require(header: Header, keyword: str, kind: type | tuple[type, ...], *, file: str | None = None) -> Any:
+    """Value of a keyword that must be there and of a type.
+
+    Parameters
+    ----------
+    header : dict
+        Keyword to value.
+    keyword : str
+        Name, without HIERARCH.
+    kind : type or tuple of types
+        What the value must be: bool, int, str, or (int, float) for any number.
+    file : str or None
+        Name for error messages.
+
+    Raises
+    ------
+    BadInput
+        It is not there, or of another type.
+    """
+    value = header.get(keyword)
+    # bool is an int in Python, and a T is not a number in a header
+    if isinstance(value, kind) and isinstance(value, bool) == (kind is bool):
+        return value
+    wanted = {bool: "T or F", int: "a whole number", str: "a text"}.get(kind, "a number") if isinstance(kind, type) else "a number"
+    found = "is missing" if value is None else f"is {value!r}, not {wanted}"
+    raise BadInput(
+        f"keyword {keyword} {found}", file=file, place=f"keyword {keyword}", remedy="correct the header, or copy the file again"
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _extent(header: Header, file: str, index: int) -> tuple[tuple[int, ...], int]:
+    """Shape and bytes of the data by BITPIX, NAXIS, PCOUNT and GCOUNT."""
+    bitpix = require(header, "BITPIX", int, file=file)
+    naxis = require(header, "NAXIS", int, file=file)
+    if bitpix not in _DTYPES or not 0 <= naxis <= 999:
+        raise BadInput(
+            f"BITPIX {bitpix} and NAXIS {naxis} describe no FITS data", file=file, place=f"HDU {index}, keyword BITPIX", remedy=_DAMAGED
+        )
+    axes = [require(header, f"NAXIS{i + 1}", int, file=file) for i in range(naxis)]
+    pcount, gcount = header.get("PCOUNT", 0), header.get("GCOUNT", 1)
+    if min([*axes, 0]) < 0 or not isinstance(pcount, int) or not isinstance(gcount, int) or pcount < 0 or gcount < 0:
+        raise BadInput("a size in the header is negative or not a number", file=file, place=f"HDU {index}", remedy=_DAMAGED)
+    pixels = 1 if axes else 0
+    for axis in axes:
+        pixels *= axis
+    return tuple(reversed(axes)) if pixels else (), abs(bitpix) // 8 * gcount * (pcount + pixels)

@@ -1,0 +1,208 @@
+"""Time stamps of HiPERCAM frames, and the mid-exposure times that follow from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roque.instruments.hipercam import STAMP_BYTES, ReadOut
+
+__all__ = ["Exposures", "Stamps", "exposures", "frame_numbers", "read_stamps"]
+
+DAY = 86400.0
+_NO_TIME = 51544  # MJD of 2000-01-01: frames without a time are counted from there, a second each
+_WORDS = STAMP_BYTES // 2 - 1  # the last word is not used
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Stamps:
+    """Time stamps of frames; all arrays have shape (frames,).
+
+    Parameters
+    ----------
+    counter : array of int64
+        The controller's frame counter, from 0.
+    day : array of int64
+        MJD(UTC), integer part; meaningless where `valid` is false.
+    fraction : array of float64
+        Fraction of the day.
+    valid : array of bool
+        Whether date and time of day can exist.
+    locked : array of bool
+        Whether the clock says that it is synchronised.
+    """
+
+    counter: Ints
+    day: Ints
+    fraction: NDArray[np.float64]
+    valid: Bools
+    locked: Bools
+
+
+@dataclass(frozen=True, slots=True)
+class Exposures:
+    """Times of exposures. Arrays of frames have shape (frames,), the others (frames, CCDs).
+
+    Parameters
+    ----------
+    number : array of int64
+        Frame numbers.
+    day, fraction : array of int64, array of float64
+        Time stamp, MJD(UTC), of frames: the replacement where it is bad.
+    good : array of bool
+        Whether the time stamp of a frame can be trusted.
+    mjd_int, mjd_frac : array of int64, array of float64
+        Mid-exposure. The fraction is below 0 for an exposure that ended just after midnight.
+    exposure : array of float64
+        s.
+    time_ok, data_ok : array of bool
+        Whether the time can be trusted, and whether the CCD was read out in this frame.
+    """
+
+    number: Ints
+    day: Ints
+    fraction: NDArray[np.float64]
+    good: Bools
+    mjd_int: Ints
+    mjd_frac: NDArray[np.float64]
+    exposure: NDArray[np.float64]
+    time_ok: Bools
+    data_ok: Bools
+
+    def cut(self, part: slice) -> Exposures:
+        """Keep a range of the frames."""
+        return Exposures(*(getattr(self, f.name)[part] for f in fields(self)))
+
+
+def read_stamps(raw: bytes) -> Stamps:
+    """Decode the last 36 bytes of each of a number of frames.
+
+    Words are big-endian with an offset of 32768. Without it they are 8 little-endian unsigned integers of 32 bits (frame
+    counter, stamp counter, year, day of year, hour, minute, second, nanosecond), then the bytes *satellites* and *synced*.
+    """
+    words = np.frombuffer(raw, ">u2").reshape(-1, STAMP_BYTES // 2)[:, :_WORDS] ^ np.uint16(0x8000)
+    stamp = np.ascontiguousarray(words, "<u2").view("u1")
+    numbers = stamp[:, :32].view("<u4").astype(np.int64)
+    satellites, synced = stamp[:, 32:].view("i1").T
+    counter, _, year, yearday, hour, minute, second, nanosecond = numbers.T
+    valid = (year >= 1582) & (year <= 9999) & (hour < 24) & (minute < 60) & (second < 60) & (nanosecond < 1_000_000_000)
+    # days of the year are checked against the length of that year; impossible years are put aside first
+    start = _new_year(np.where(valid, year, 2000))
+    length = _new_year(np.where(valid, year, 2000) + 1) - start
+    valid &= (yearday >= 1) & (yearday <= length)
+    return Stamps(
+        counter=counter,
+        day=start + yearday - 1,
+        fraction=(hour + (minute + (second + nanosecond / 1e9) / 60.0) / 60.0) / 24.0,
+        valid=valid,
+        locked=(synced != 0) & ~((satellites == -1) & (synced == -1)),
+    )
+
+
+def frame_numbers(counter: Ints, first: int = 1) -> tuple[Ints, Bools]:
+    """Numbers of consecutive frames, and which counters are junk.
+
+    A number is the counter plus 1: higher than the frame's place if frames before it were dropped. A damaged counter must
+    not rename other frames, nor may two frames get one number, so a counter counts as junk if it contradicts more than
+    half of its two neighbours on each side (the surplus of number over place never falls); its frame is then
+    numbered on from the nearest sound frame before it.
+
+    Parameters
+    ----------
+    counter : array of int64, shape (frames,)
+        The controller's counters.
+    first : int
+        Place of the first of them, from 1.
+
+    Returns
+    -------
+    number : array of int64, shape (frames,)
+    junk : array of bool, shape (frames,)
+    """
+    n = len(counter)
+    place = np.arange(first, first + n)
+    surplus = counter + 1 - place
+    agree, asked = np.zeros(n, int), np.zeros(n, int)
+    for step in (1, 2):
+        rising = surplus[step:] >= surplus[:-step]
+        agree[step:] += rising
+        agree[:-step] += rising
+        asked[step:] += 1
+        asked[:-step] += 1
+    junk = (surplus < 0) | ((surplus > 0) & (2 * agree <= asked) & (asked > 0)) | (surplus > _MOST_DROPPED)
+    sound = np.maximum.accumulate(np.where(junk, -1, np.arange(n)))
+    filled = np.where(sound >= 0, surplus[np.maximum(sound, 0)], 0)
+    return place + filled, junk
+
+
+_MOST_DROPPED = 1_000_000  # beyond, the number would not be believed even where neighbours agree
+
+
+def exposures(stamps: Stamps, number: Ints, junk: Bools, setup: ReadOut) -> Exposures:
+    """Mid-exposure times of frames from their stamps.
+
+    Parameters
+    ----------
+    stamps : Stamps
+        Stamps of n frames.
+    number, junk : arrays, shape (n,)
+        Numbers of the frames, and whether the stamp is damaged.
+    setup : ReadOut
+        How the run was read out.
+
+    Notes
+    -----
+    With E the exposure delay and s the skips of a CCD, frame n of it ends its exposure of ``delta*s + length`` at
+    ``stamp + offset - delta*s/2`` (middle). Offset and length differ for the first frame with data, n = s + 1, which alone was not
+    exposed during a read-out before.
+    """
+    good = stamps.valid & stamps.locked & ~junk
+    day = np.where(good, stamps.day, _NO_TIME)
+    fraction = np.where(good, stamps.fraction, number / DAY)
+    # a time counted from 2000-01-01 may go beyond its first day
+    carry = np.floor(fraction).astype(np.int64)
+    day, fraction = day + carry, fraction - carry
+    delta, (offset1, offset2), (length1, length2) = _constants(setup)
+    skips = np.array(setup.nskips)
+    n = number[:, None]
+    is_first = n == skips + 1
+    offset = np.where(is_first, offset1, offset2) - delta * skips / 2.0
+    mjd_frac = fraction[:, None] + 1e-3 * offset / DAY
+    carry = np.where(mjd_frac >= 1.0, 1, 0)
+    in_cycle = n % (skips + 1) == 0
+    return Exposures(
+        number=number,
+        day=day,
+        fraction=fraction,
+        good=good,
+        mjd_int=day[:, None] + carry,
+        mjd_frac=mjd_frac - carry,
+        exposure=1e-3 * (delta * skips + np.where(is_first, length1, length2)),
+        time_ok=in_cycle & good[:, None],
+        data_ok=in_cycle & (n > setup.timing.drift_windows),
+    )
+
+
+def _constants(setup: ReadOut) -> tuple[float, tuple[float, float], tuple[float, float]]:
+    """Cycle time of skipped read-outs, offsets from the stamp to the middle, lengths; ms."""
+    t = setup.timing
+    if setup.clear:
+        return t.read + t.clear + t.expose, (t.expose / 2.0, t.expose / 2.0), (t.expose, t.expose)
+    if setup.mode == "Drift":
+        line, shift = t.expose + t.read + t.line_dump, t.line_shift
+        # a window is read several frames after it was exposed: those in between lie on their way to the register
+        offset = t.expose + shift + line / 2.0 - t.drift_windows * (line + shift)
+        return 0.0, (offset, offset), (line, line)
+    read = t.read - t.transfer
+    return t.read + t.expose, (t.expose / 2.0, (t.expose - read) / 2.0), (t.expose, read + t.expose)
+
+
+def _new_year(year: Ints) -> Any:
+    """MJD of January 1."""
+    return (year - 1970).astype("M8[Y]").astype("M8[D]").astype(np.int64) + 40587
