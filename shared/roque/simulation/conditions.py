@@ -82,7 +82,9 @@ def times(plan: RunPlan) -> Times:
     if not plan.clear:
         begin = np.where(number[:, None] == skips + 1, begin, begin - (read - transfer))
     end = stamp[:, None] + delay
-    return Times(stamp=stamp, middle=(begin + end) // 2, length=end - begin, data_ok=(number[:, None] % (skips + 1)) == 0)
+    return Times(
+        stamp=stamp, middle=begin + (end - begin) // 2, length=end - begin, data_ok=(number[:, None] % (skips + 1)) == 0
+    )
 
 
 def _slow(n: int, rng: np.random.Generator) -> Floats:
