@@ -25,10 +25,10 @@ SCIENCE_WINDOWS = (
 CALIBRATION_WINDOWS = (WindowPlan(xs=(382, 422, 502, 462), ys=118, nx=68, ny=108),)
 """Hold both sets of the science windows, so that masters made from them suit."""
 
-TARGET = Star(name="target", x=416.3, y=146.8, flux=(9000.0, 26000.0, 27000.0, 25000.0, 21000.0))
+TARGET = Star(name="target", x=416.3, y=146.8, flux=(5000.0, 13000.0, 13500.0, 12500.0, 10500.0))
 COMPARISONS = (
-    Star(name="comparison 1", x=1592.4, y=147.2, flux=(14000.0, 52000.0, 60000.0, 57000.0, 49000.0)),
-    Star(name="comparison 2", x=417.1, y=198.4, flux=(10000.0, 36000.0, 41000.0, 39000.0, 34000.0)),
+    Star(name="comparison 1", x=1592.4, y=147.2, flux=(7500.0, 26000.0, 30000.0, 28500.0, 24500.0)),
+    Star(name="comparison 2", x=417.1, y=198.4, flux=(5500.0, 18000.0, 20500.0, 19500.0, 17000.0)),
 )
 
 _DEPTHS = (0.62, 0.55, 0.48, 0.42, 0.37)
@@ -148,7 +148,7 @@ def _flat(detector: Detector, seed: int, start: datetime) -> RunPlan:
         detector=detector,
         seed=10 * seed + 2,
         windows=CALIBRATION_WINDOWS,
-        frames=24,
+        frames=36,
         start=start,
         exposure=0.4,
         read_out=0.18,
@@ -157,7 +157,7 @@ def _flat(detector: Detector, seed: int, start: datetime) -> RunPlan:
         image_type="flat",
         stars=tuple(Star(name=f"field {k}", x=x, y=y, flux=flux) for k, (x, y) in enumerate(places, 1)),
         twilight=_FLAT_LEVEL,
-        twilight_decay=12.0,
+        twilight_decay=18.0,
         dither=8.0,
     )
 
@@ -193,7 +193,7 @@ def _science(detector: Detector, seed: int, start: datetime, frames: int) -> Run
         fwhm=5.0,
         fwhm_rms=0.3,
         fwhm_drift=0.6,
-        drift=(3.0, -2.0),
+        drift=(2.4, -1.6),
         jitter=0.25,
         transparency_rms=0.05,
         scintillation=0.003,
