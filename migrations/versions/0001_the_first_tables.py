@@ -111,6 +111,7 @@ def upgrade() -> None:
         sa.Column("hints", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("unsettled", sa.Boolean(), nullable=False),
         sa.Column("waiting", sa.Text(), nullable=True),
+        sa.Column("urgent", sa.Boolean(), nullable=False),
         sa.Column("registered_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("grown_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("state IN ('growing', 'complete', 'failed', 'superseded', 'conflict')", name=op.f("ck_run_state")),
@@ -130,8 +131,8 @@ def upgrade() -> None:
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("ccd", sa.String(length=8), nullable=False),
         sa.Column("mjd_int", sa.Integer(), nullable=False),
-        sa.Column("mjd_frac", sa.Double(), nullable=False),
-        sa.Column("exposure", sa.Double(), nullable=False),
+        sa.Column("mjd_frac", sa.Double(), nullable=True),
+        sa.Column("exposure", sa.Double(), nullable=True),
         sa.Column("time_ok", sa.Boolean(), nullable=False),
         sa.Column("data_ok", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_frame_run_id")),
@@ -170,6 +171,7 @@ def upgrade() -> None:
         sa.Column("parameters", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("aperture_set_id", sa.Integer(), nullable=False),
         sa.Column("target", sa.String(length=16), nullable=False),
+        sa.Column("hints", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("masters", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("choices", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("state", sa.String(length=64), nullable=False),
@@ -238,14 +240,14 @@ def upgrade() -> None:
         sa.Column("aperture", sa.String(length=16), nullable=False),
         sa.Column("frame", sa.Integer(), nullable=False),
         sa.Column("mjd_int", sa.Integer(), nullable=False),
-        sa.Column("mjd_frac", sa.Double(), nullable=False),
+        sa.Column("mjd_frac", sa.Double(), nullable=True),
         sa.Column("time_ok", sa.Boolean(), nullable=False),
-        sa.Column("exposure", sa.Double(), nullable=False),
+        sa.Column("exposure", sa.Double(), nullable=True),
         sa.Column("mfwhm", sa.Double(), nullable=True),
         sa.Column("mbeta", sa.Double(), nullable=True),
-        sa.Column("x", sa.Double(), nullable=False),
+        sa.Column("x", sa.Double(), nullable=True),
         sa.Column("xe", sa.Double(), nullable=True),
-        sa.Column("y", sa.Double(), nullable=False),
+        sa.Column("y", sa.Double(), nullable=True),
         sa.Column("ye", sa.Double(), nullable=True),
         sa.Column("fwhm", sa.Double(), nullable=True),
         sa.Column("fwhme", sa.Double(), nullable=True),
@@ -281,6 +283,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["needs_id"], ["job.id"], name=op.f("fk_job_need_needs_id")),
         sa.PrimaryKeyConstraint("job_id", "needs_id", name=op.f("pk_job_need")),
     )
+    with op.batch_alter_table("job_need", schema=None) as batch_op:
+        batch_op.create_index("ix_job_need_needs_id", ["needs_id"], unique=False)
+
     op.create_table(
         "outbox",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -360,6 +365,9 @@ def downgrade() -> None:
         batch_op.drop_index("ix_outbox_sent_at")
 
     op.drop_table("outbox")
+    with op.batch_alter_table("job_need", schema=None) as batch_op:
+        batch_op.drop_index("ix_job_need_needs_id")
+
     op.drop_table("job_need")
     op.drop_table("range_done")
     op.drop_table("measurement")

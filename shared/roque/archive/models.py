@@ -165,6 +165,7 @@ class Run(Base):
     hints: Mapped[dict[str, Any]] = mapped_column(default=dict)  # what the user said of it: target, recipe, apertures
     unsettled: Mapped[bool] = mapped_column(default=True)  # the planner still has to look at it
     waiting: Mapped[str | None] = mapped_column(Text)  # what it waits for, in words
+    urgent: Mapped[bool] = mapped_column(default=False)  # somebody waits at a terminal: no waiting for missing masters
     registered_at: Mapped[dt.datetime]
     grown_at: Mapped[dt.datetime]
     instrument: Mapped[Instrument] = relationship(lazy="joined")
@@ -206,8 +207,8 @@ class Frame(Base):
     number: Mapped[int] = mapped_column(primary_key=True)
     ccd: Mapped[str] = mapped_column(String(8), primary_key=True)
     mjd_int: Mapped[int]
-    mjd_frac: Mapped[float]
-    exposure: Mapped[float]
+    mjd_frac: Mapped[float | None]
+    exposure: Mapped[float | None]
     time_ok: Mapped[bool]
     data_ok: Mapped[bool]
 
@@ -298,6 +299,7 @@ class Reduction(Base):
     parameters: Mapped[dict[str, Any]]  # the recipe as it was used, every number settled
     aperture_set_id: Mapped[int] = mapped_column(ForeignKey("aperture_set.id"))
     target: Mapped[str] = mapped_column(String(16), default="1")  # label of the target's aperture
+    hints: Mapped[dict[str, Any]]  # what the user had said of the run
     masters: Mapped[dict[str, Any]]  # kind -> master id, or null for a kind that is done without
     choices: Mapped[dict[str, Any]]  # kind -> why, in words
     state: Mapped[str] = mapped_column(default="running")
@@ -333,14 +335,14 @@ class Measurement(Base):
     aperture: Mapped[str] = mapped_column(String(16), primary_key=True)
     frame: Mapped[int] = mapped_column(primary_key=True)
     mjd_int: Mapped[int]
-    mjd_frac: Mapped[float]
+    mjd_frac: Mapped[float | None]
     time_ok: Mapped[bool]
-    exposure: Mapped[float]
+    exposure: Mapped[float | None]
     mfwhm: Mapped[float | None]
     mbeta: Mapped[float | None]
-    x: Mapped[float]
+    x: Mapped[float | None]
     xe: Mapped[float | None]
-    y: Mapped[float]
+    y: Mapped[float | None]
     ye: Mapped[float | None]
     fwhm: Mapped[float | None]
     fwhme: Mapped[float | None]
@@ -414,6 +416,7 @@ class JobNeed(Base):
     """A job that another one waits for."""
 
     __tablename__ = "job_need"
+    __table_args__ = (Index("ix_job_need_needs_id", "needs_id"),)
     job_id: Mapped[str] = mapped_column(ForeignKey("job.id"), primary_key=True)
     needs_id: Mapped[str] = mapped_column(ForeignKey("job.id"), primary_key=True)
 

@@ -1,0 +1,39 @@
+# The two commands of a new user are `make demo` and `make test`; both include `make setup`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: setup demo test lint format bench clean help
+
+help:  ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
+
+setup: $(VENV)/.ready  ## make .venv with the command roque, kernels compiled
+
+$(VENV)/.ready: requirements.lock pyproject.toml ops/check_python.sh
+	@sh ops/check_python.sh $(PYTHON)
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the packages of requirements.lock into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m roque.warm
+	@touch $@
+	@echo "ready: $(BIN)/roque --help"
+
+demo: setup  ## simulate a night, reduce it as it comes in, compare with what was put in
+	@$(BIN)/python -m roque.demo
+
+test: setup lint  ## every check and every test
+	@$(BIN)/python -m pytest -n auto --dist loadfile
+
+lint: setup  ## ruff, mypy, import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache | tail -n 3
+
+format: setup  ## put the code into its one form
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+clean:  ## remove what make setup made
+	rm -rf $(VENV)

@@ -1,0 +1,318 @@
+"""Registering what lies in the incoming folders: runs, their files, frames and problems.
+
+A run is (instrument, night, name). The same path with more bytes is the same run, grown. With other bytes in frames that
+were read before it is a new version: what depends on the old one is superseded. The same run at another path is a second
+location if the content is the same, and a recorded conflict if it is not; the first stays in use.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from roque.archive.bulk import insert_frames
+from roque.archive.models import Instrument, Job, Master, Night, RawFile, Run, Site
+from roque.errors import RoqueError
+from roque.instruments import CameraDescription
+from roque.spool import RunInfo, Times
+
+__all__ = ["FoundFile", "FoundRun", "Verdict", "compare", "known_files", "problem", "register", "register_failure"]
+
+UNKNOWN = "unknown"
+"""Instrument of files that nothing is known of."""
+
+_LIVE = ("growing", "complete", "failed")
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """A raw file as it lies in a folder now.
+
+    `data_sha256` is the digest of the frames' bytes read so far, `data_size` their number, from `data_start` on.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    sha256: str | None
+    data_sha256: str
+    data_start: int
+    data_size: int
+
+
+@dataclass(frozen=True)
+class FoundRun:
+    """A run as its files tell it now."""
+
+    info: RunInfo
+    camera: CameraDescription
+    files: tuple[FoundFile, ...]
+    times: Times  # of every frame that can be read now
+    frames: int
+    problems: tuple[dict[str, Any], ...] = ()
+    ended: bool = False
+    urgent: bool = False
+    hints: dict[str, Any] = field(default_factory=dict)
+
+
+class Verdict(Enum):
+    """What the files of a run are, compared with what is registered under its name."""
+
+    NEW = "new"
+    GROWN = "grown"  # or the same
+    CHANGED = "changed"
+    SECOND_LOCATION = "second location"
+    CONFLICT = "conflict"
+    UNDECIDED = "undecided"  # another location that is still being written
+
+
+def problem(error: RoqueError, *, severity: str = "error") -> dict[str, Any]:
+    """Put an error into the form that the record keeps."""
+    return {
+        "code": error.code,
+        "severity": severity,
+        "message": error.message,
+        "file": error.file,
+        "place": error.place,
+        "remedy": error.remedy,
+    }
+
+
+def known_files(session: Session, instrument: str, night: dt.date, name: str) -> list[FoundFile]:
+    """Files of the run that is registered under a name, in the order of their frames; empty if there is none."""
+    run = _current(session, instrument, night, name)
+    return [_found(file) for file in run.files if not file.duplicate] if run is not None else []
+
+
+def compare(known: Sequence[FoundFile], found: FoundRun, prefixes: Sequence[str | None]) -> Verdict:
+    """Say what a found run is.
+
+    Parameters
+    ----------
+    known : sequence of FoundFile
+        What `known_files` gave.
+    found : FoundRun
+        The run as it is now.
+    prefixes : sequence of str or None
+        For each known file, the digest of the same number of bytes of the found file in its place; None if it has fewer.
+    """
+    if not known:
+        return Verdict.NEW
+    same = len(found.files) >= len(known) and all(
+        prefix == old.data_sha256 for old, prefix in zip(known, prefixes, strict=True)
+    )
+    ours = {file.path for file in known}
+    if ours & {file.path for file in found.files}:
+        return Verdict.GROWN if same else Verdict.CHANGED
+    if not any(Path(path).exists() for path in ours):
+        # moved: the new place is the run's place
+        return Verdict.GROWN if same else Verdict.CHANGED
+    if not found.ended:
+        return Verdict.UNDECIDED
+    identical = (
+        same
+        and len(found.files) == len(known)
+        and all(old.data_size == new.data_size for old, new in zip(known, found.files, strict=True))
+    )
+    return Verdict.SECOND_LOCATION if identical else Verdict.CONFLICT
+
+
+def register(session: Session, found: FoundRun, verdict: Verdict, now: dt.datetime) -> Run:
+    """Record a run as it is now; returns the row that it has."""
+    info = found.info
+    run = _current(session, info.instrument, info.night, info.name)
+    if verdict is Verdict.SECOND_LOCATION and run is not None:
+        _store_files(session, run, found, now, duplicate=True)
+        return run
+    if run is None or verdict in (Verdict.CHANGED, Verdict.CONFLICT):
+        version = _versions(session, info) + 1
+        if run is not None and verdict is Verdict.CHANGED:
+            supersede(session, run)
+        run = _new_run(session, found, version, now)
+        if verdict is Verdict.CONFLICT:
+            run.state, run.unsettled = "conflict", False
+            run.problems = [_conflict(found), *found.problems]
+            _store_files(session, run, found, now)
+            return run
+    _grow(session, run, found, now)
+    return run
+
+
+def register_failure(session: Session, file: FoundFile, night: dt.date, name: str, error: RoqueError, now: dt.datetime) -> Run:
+    """Record a file that is no run: a failed run of an unknown instrument, with what is wrong and what to do."""
+    row = session.scalar(select(RawFile).where(RawFile.path == file.path))
+    run = row.run if row is not None else None
+    if run is None or run.instrument.name != UNKNOWN:
+        instrument = _instrument(session, UNKNOWN, None)
+        number = session.scalars(select(Run.version).where(Run.instrument_id == instrument.id, Run.name == name)).all()
+        run = Run(
+            instrument=instrument, night=_night(session, night), name=name, version=max(number, default=0) + 1, source="",
+            kind="other", object="", mode="", xbin=1, ybin=1, speed="", filters={}, nskips={}, clear=None, exposure=0.0,
+            windows={}, header={}, registered_at=now, grown_at=now,
+        )  # fmt: skip
+        session.add(run)
+        session.flush()
+    run.state, run.unsettled, run.problems, run.grown_at = "failed", False, [problem(error)], now
+    _store_file(session, run, file, 0, now)
+    return run
+
+
+def supersede(session: Session, run: Run) -> None:
+    """Take a version of a run out of use: its waiting jobs are cancelled, what was made with its masters is to be redone."""
+    run.state, run.unsettled, run.waiting = "superseded", False, None
+    session.execute(
+        update(Job)
+        .where(Job.run_id == run.id, Job.state.in_(("waiting", "queued")))
+        .values(state="cancelled", reason="run changed")
+    )
+    session.execute(update(Master).where(Master.run_id == run.id).values(state="superseded"))
+    reopen_runs(session, run.instrument_id)
+
+
+def reopen_runs(session: Session, instrument_id: int) -> None:
+    """Let the planner look again at every run of an instrument: the masters to choose from have changed."""
+    session.execute(
+        update(Run).where(Run.instrument_id == instrument_id, Run.state.in_(("growing", "complete"))).values(unsettled=True)
+    )
+
+
+def _grow(session: Session, run: Run, found: FoundRun, now: dt.datetime) -> None:
+    info = found.info
+    # by place, not by number: numbers jump where frames were dropped
+    per_frame = len(found.times) // found.frames if found.frames else 0
+    insert_frames(session, run.id, found.times[per_frame * run.frames :])
+    state = "complete" if found.ended else "growing"
+    hints = {**run.hints, **found.hints}
+    if (run.frames, run.state, run.hints) != (found.frames, state, hints):
+        run.unsettled, run.grown_at = True, now
+    run.frames, run.state, run.hints, run.urgent = found.frames, state, hints, run.urgent or found.urgent
+    run.frames_expected, run.problems = info.expected, list(found.problems)
+    good = found.times[found.times["time_ok"] & found.times["data_ok"]]
+    mjd = good["mjd_int"] + good["mjd_frac"]
+    run.mjd_first, run.mjd_last = (float(mjd.min()), float(mjd.max())) if len(mjd) else (None, None)
+    bad = found.times["data_ok"] & ~found.times["time_ok"]
+    run.bad_times = len(set(found.times["frame"][bad].tolist()))
+    _store_files(session, run, found, now)
+
+
+def _new_run(session: Session, found: FoundRun, version: int, now: dt.datetime) -> Run:
+    info = found.info
+    run = Run(
+        instrument=_instrument(session, info.instrument, found.camera),
+        night=_night(session, info.night),
+        name=info.name,
+        version=version,
+        source=info.source,
+        kind=info.kind,
+        object=info.object,
+        mode=info.mode,
+        xbin=info.xbin,
+        ybin=info.ybin,
+        speed=info.speed,
+        filters=dict(info.filters),
+        nskips=dict(info.nskips),
+        clear=info.clear,
+        exposure=info.exposure,
+        windows={
+            ccd: {label: [g.llx, g.lly, g.xbin, g.ybin, g.nx, g.ny] for label, g in windows.items()}
+            for ccd, windows in info.windows.items()
+        },
+        header=dict(info.header),
+        hints={},
+        problems=[],
+        frames=0,
+        registered_at=now,
+        grown_at=now,
+    )
+    session.add(run)
+    session.flush()
+    return run
+
+
+def _store_files(session: Session, run: Run, found: FoundRun, now: dt.datetime, *, duplicate: bool = False) -> None:
+    for position, file in enumerate(found.files):
+        _store_file(session, run, file, position, now, duplicate=duplicate)
+
+
+def _store_file(
+    session: Session, run: Run, file: FoundFile, position: int, now: dt.datetime, *, duplicate: bool = False
+) -> None:
+    row = session.scalar(select(RawFile).where(RawFile.path == file.path))
+    if row is None:
+        row = RawFile(path=file.path)
+        session.add(row)
+    elif row.run is not None and row.run is not run and row.run.instrument.name == UNKNOWN:
+        row.run.state = "superseded"  # it could not be read before, and now it can
+    row.size, row.mtime_ns, row.sha256 = file.size, file.mtime_ns, file.sha256
+    row.data_sha256, row.data_start, row.data_size = file.data_sha256, file.data_start, file.data_size
+    row.run_id, row.position, row.duplicate, row.seen_at = run.id, position, duplicate, now
+
+
+def _conflict(found: FoundRun) -> dict[str, Any]:
+    return {
+        "code": "conflict",
+        "severity": "error",
+        "message": f"a run {found.info.name} of this night and instrument is registered with other content",
+        "file": found.files[0].path,
+        "place": None,
+        "remedy": "the first stays in use; rename this one, or take the wrong one out of the incoming folders",
+    }
+
+
+def _current(session: Session, instrument: str, night: dt.date, name: str) -> Run | None:
+    return session.scalar(
+        select(Run)
+        .join(Instrument)
+        .join(Night)
+        .where(Instrument.name == instrument, Night.date == night, Run.name == name, Run.state.in_(_LIVE))
+        .order_by(Run.version.desc())
+        .limit(1)
+    )
+
+
+def _versions(session: Session, info: RunInfo) -> int:
+    numbers = session.scalars(
+        select(Run.version)
+        .join(Instrument)
+        .join(Night)
+        .where(Instrument.name == info.instrument, Night.date == info.night, Run.name == info.name)
+    )
+    return max(numbers, default=0)
+
+
+def _instrument(session: Session, name: str, camera: CameraDescription | None) -> Instrument:
+    row = session.scalar(select(Instrument).where(Instrument.name == name))
+    if row is None:
+        row = Instrument(name=name, site=_site(session, camera) if camera is not None else None)
+        session.add(row)
+        session.flush()
+    return row
+
+
+def _site(session: Session, camera: CameraDescription) -> Site:
+    place = camera.site
+    row = session.scalar(select(Site).where(Site.name == place.name))
+    if row is None:
+        row = Site(name=place.name, longitude=place.longitude, latitude=place.latitude, height=place.height)
+        session.add(row)
+    return row
+
+
+def _night(session: Session, date: dt.date) -> Night:
+    row = session.scalar(select(Night).where(Night.date == date))
+    if row is None:
+        row = Night(date=date)
+        session.add(row)
+        session.flush()
+    return row
+
+
+def _found(file: RawFile) -> FoundFile:
+    return FoundFile(file.path, file.size, file.mtime_ns, file.sha256, file.data_sha256 or "", file.data_start, file.data_size)

@@ -1,0 +1,235 @@
+"""The rules of the planner: what should exist, compared with what is recorded.
+
+Nothing here remembers anything: every rule reads rows and submits the jobs that are missing, under keys that make a
+second submission the same job. Any rule may be applied at any time, by anybody, twice.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import exists, or_, select, update
+from sqlalchemy.orm import Session
+
+from roque import __version__
+from roque.archive import Record
+from roque.archive.models import Job, Master, Reduction, Run
+from roque.archive.recipes import DEFAULT, latest_recipe
+from roque.jobs import life
+from roque.jobs.calibrations import MasterChoice, Wants, choose_masters, wants_of
+from roque.jobs.kinds import BuildMaster, ExportReduction, Kind, PrepareReduction, ReduceRange
+from roque.jobs.outbox import emit
+from roque.telemetry import logger
+
+__all__ = ["Policy", "advance", "has_work", "plan"]
+
+RANGE_PIXELS = 60_000_000
+"""Pixels of a range of frames: a few seconds of work, so that a kill costs little and a commit is rare."""
+
+RANGE_FRAMES = 1_000
+"""Frames of a range at most."""
+
+REFERENCE_FRAMES = 10
+"""Frames of a growing run that must be there before stars are looked for; the reference frame is made of no more."""
+
+MASTER_KINDS = ("bias", "dark", "flat")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What an operator decides about planning."""
+
+    calibration_wait: dt.timedelta = dt.timedelta(minutes=10)  # how long a run waits for masters that nobody has begun
+    resend_after: dt.timedelta = dt.timedelta(seconds=60)  # a queued job that nobody claimed for so long gets a new message
+
+
+def has_work(record: Record, now: dt.datetime) -> bool:
+    """Whether a pass of the planner could change anything but waiting: two cheap questions."""
+    with record.reading() as session:
+        fresh = exists().where(Run.unsettled, Run.waiting.is_(None))
+        due = exists().where(
+            or_(
+                (Job.state == "running") & (Job.lease_until < now),
+                (Job.state == "waiting") & (or_(Job.not_before.is_(None), Job.not_before <= now)),
+            )
+        )
+        return bool(session.scalar(select(or_(fresh, due))))
+
+
+def plan(record: Record, now: dt.datetime, policy: Policy) -> int:
+    """Do one pass: free what is lost, wake what is due, submit what is missing. Returns the number of unsettled runs.
+
+    Each run is its own transaction: a run that cannot be planned does not hold up the others.
+    """
+    with record.writing() as session:
+        life.requeue_expired(session, now)
+        life.wake(session, now)
+        life.resend(session, now, policy.resend_after)
+    with record.reading() as session:
+        # calibrations first: what waits for them is then planned in the same pass
+        ids = session.execute(select(Run.id, Run.kind).where(Run.unsettled).order_by(Run.id)).all()
+    for run_id, _ in sorted(ids, key=lambda row: (row.kind == "science", row.id)):
+        with record.writing() as session:
+            run = session.get(Run, run_id, with_for_update=True)
+            if run is not None and run.unsettled:
+                _plan_run(session, run, now, policy)
+    return len(ids)
+
+
+def advance(session: Session, reduction: Reduction, now: dt.datetime) -> None:
+    """Submit the next range of a reduction, or finish it: called at each look and when a range is committed."""
+    run = reduction.run
+    if reduction.state not in ("running", "done"):
+        return
+    first = reduction.frames_done + 1
+    if first <= run.frames:
+        reduction.state = "running"
+        last = min(run.frames, first + _range_length(run) - 1)
+        job = life.submit(
+            session,
+            Kind.REDUCE_RANGE,
+            ReduceRange(reduction_id=reduction.id, first=first, last=last),
+            key_inputs={"reduction": reduction.key, "first": first, "last": last},
+            priority=2 if run.state == "growing" else int(run.urgent),
+            run_id=run.id,
+            reduction_id=reduction.id,
+        )
+        if job.state in ("failed", "cancelled"):
+            reduction.state, run.unsettled = job.state, False
+    elif run.state == "complete":
+        _finish(session, reduction, run, now)
+
+
+def _plan_run(session: Session, run: Run, now: dt.datetime, policy: Policy) -> None:
+    nothing_to_do = run.state not in ("growing", "complete") or run.kind not in (*MASTER_KINDS, "science")
+    if nothing_to_do or (run.frames == 0 and run.state == "complete"):
+        _settle(run)
+    elif run.kind == "science":
+        _plan_science(session, run, now, policy)
+    elif run.state == "complete":
+        _plan_master(session, run, now, policy)
+
+
+def _plan_master(session: Session, run: Run, now: dt.datetime, policy: Policy) -> None:
+    wants = Wants(bias="never" if run.kind == "bias" else "wanted")
+    choice = choose_masters(session, run, wants, now, _patience(run, policy))
+    run.waiting = choice.waiting
+    if choice.waiting is not None:
+        return
+    job = life.submit(
+        session,
+        Kind.BUILD_MASTER,
+        BuildMaster(run_id=run.id, kind=run.kind, masters=choice.masters, choices=choice.reasons),
+        key_inputs={
+            "run": _content(run),
+            "kind": run.kind,
+            "masters": choice.masters,
+        },
+        run_id=run.id,
+    )
+    if job.state in ("done", "failed", "cancelled"):
+        _settle(run)
+
+
+def _plan_science(session: Session, run: Run, now: dt.datetime, policy: Policy) -> None:
+    if run.state == "growing" and run.frames < REFERENCE_FRAMES:
+        return
+    recipe = latest_recipe(session, run.instrument.name, run.hints.get("recipe", DEFAULT), now)
+    choice = choose_masters(session, run, wants_of(recipe), now, _patience(run, policy))
+    reduction = _standing(session, run, recipe.id, choice)
+    if reduction is not None:
+        run.waiting = None
+        advance(session, reduction, now)
+        return
+    run.waiting = choice.waiting
+    if choice.waiting is not None:
+        return
+    job = life.submit(
+        session,
+        Kind.PREPARE_REDUCTION,
+        PrepareReduction(run_id=run.id, recipe_id=recipe.id, masters=choice.masters, choices=choice.reasons, hints=run.hints),
+        key_inputs={
+            "run": [run.path, run.version],
+            "recipe": recipe.digest,
+            "masters": choice.masters,
+            "hints": run.hints,
+        },
+        run_id=run.id,
+    )
+    if job.state in ("failed", "cancelled"):
+        _settle(run)
+
+
+def _standing(session: Session, run: Run, recipe_id: int, choice: MasterChoice) -> Reduction | None:
+    """Newest reduction of a run that still is what the run should have.
+
+    Same recipe, same hints, no master taken out of use, none missing that there is now. That a nearer master has turned up
+    since does not count: reductions would never come to rest.
+    """
+    reduction = session.scalar(
+        select(Reduction)
+        .where(Reduction.run_id == run.id, Reduction.recipe_id == recipe_id, Reduction.state.in_(("running", "done")))
+        .order_by(Reduction.id.desc())
+        .limit(1)
+    )
+    if reduction is None or reduction.hints != run.hints:
+        return None
+    for kind, master_id in reduction.masters.items():
+        if master_id is None and choice.waiting is None and choice.masters.get(kind) is not None:
+            return None
+        master = session.get(Master, master_id) if master_id is not None else None
+        if master is not None and master.state != "good":
+            return None
+    return reduction
+
+
+def _finish(session: Session, reduction: Reduction, run: Run, now: dt.datetime) -> None:
+    if reduction.state != "done":
+        reduction.state, reduction.finished_at = "done", now
+        session.execute(
+            update(Reduction)
+            .where(
+                Reduction.run_id.in_(_versions(run)),
+                Reduction.recipe_id == reduction.recipe_id,
+                Reduction.id != reduction.id,
+                Reduction.state.in_(("running", "done")),
+            )
+            .values(state="superseded")
+            .execution_options(synchronize_session=False)
+        )
+        emit(session, "run.reduced", {"run": run.path, "reduction": reduction.name, "frames": reduction.frames_done})
+        logger.info("run_reduced", run=run.path, reduction=reduction.name, frames=reduction.frames_done)
+    life.submit(
+        session,
+        Kind.EXPORT_REDUCTION,
+        ExportReduction(reduction_id=reduction.id),
+        key_inputs={"reduction": reduction.key, "frames": reduction.frames_done, "code": __version__},
+        run_id=run.id,
+        reduction_id=reduction.id,
+    )
+    _settle(run)
+
+
+def _versions(run: Run) -> Any:
+    return select(Run.id).where(Run.instrument_id == run.instrument_id, Run.night_id == run.night_id, Run.name == run.name)
+
+
+def _content(run: Run) -> list[Any]:
+    """What a run is made of: the digests of its files."""
+    return [[file.data_sha256, file.data_size] for file in run.files if not file.duplicate]
+
+
+def _range_length(run: Run) -> int:
+    pixels = sum(w[4] * w[5] for windows in run.windows.values() for w in windows.values())
+    return max(1, min(RANGE_FRAMES, math.ceil(RANGE_PIXELS / max(1, pixels))))
+
+
+def _patience(run: Run, policy: Policy) -> dt.timedelta:
+    return dt.timedelta(0) if run.urgent else policy.calibration_wait
+
+
+def _settle(run: Run) -> None:
+    run.unsettled, run.waiting = False, None
