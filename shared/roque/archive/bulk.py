@@ -1,0 +1,137 @@
+"""Bulk rows: frames and measurements into the record, by the fastest way of each database, and back as arrays.
+
+Rows that are there already are replaced, so a range that is done again leaves the same rows. NaN is NULL in the record and
+comes back as NaN; a negative zero is stored as zero, because SQLite knows no other.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Table, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from roque.archive.models import Base, Frame, Measurement
+from roque.archive.pgcopy import copy_into
+from roque.photometry.measurements import MEASUREMENT, Measurements
+
+__all__ = ["insert_frames", "insert_measurements", "load_measurements"]
+
+_ROWS = 65_536  # at a time: what is in flight stays below some ten MB
+_FIELDS: tuple[str, ...] = MEASUREMENT.names or ()
+
+
+def insert_frames(session: Session, run_id: int, times: NDArray[np.void]) -> None:
+    """Write the frames of a run.
+
+    Parameters
+    ----------
+    session : Session
+        An open transaction of the record.
+    run_id : int
+    times : structured array
+        One row per frame and CCD: frame, ccd, mjd_int, mjd_frac, exposure (s), time_ok, data_ok.
+    """
+    fields = ("ccd", "mjd_int", "mjd_frac", "exposure", "time_ok", "data_ok")
+    for first in range(0, len(times), _ROWS):
+        part = times[first : first + _ROWS]
+        columns = {"run_id": np.int32(run_id), "number": part["frame"], **{name: part[name] for name in fields}}
+        _replace(session, _table(Frame), columns)
+
+
+def insert_measurements(session: Session, night: dt.date, reduction_id: int, measurements: Measurements) -> None:
+    """Write measurements of a reduction.
+
+    Parameters
+    ----------
+    session : Session
+        An open transaction of the record.
+    night : date
+        The run's night.
+    reduction_id : int
+    measurements : Measurements
+        Any number of rows.
+    """
+    for first in range(0, len(measurements), _ROWS):
+        part = measurements[first : first + _ROWS]
+        whole = {"night": np.datetime64(night, "D"), "reduction_id": np.int32(reduction_id)}
+        _replace(session, _table(Measurement), {**whole, **{name: part[name] for name in _FIELDS}})
+
+
+def load_measurements(session: Session, reduction_id: int, ccd: str | None = None, aperture: str | None = None) -> Measurements:
+    """Read measurements of a reduction, every double with the bits it was written with.
+
+    Parameters
+    ----------
+    session : Session
+    reduction_id : int
+    ccd, aperture : str or None
+        Only these.
+
+    Returns
+    -------
+    Measurements
+        In the order of frame, CCD and aperture label.
+    """
+    rows = _table(Measurement).c
+    wanted = select(*(rows[name] for name in _FIELDS)).where(rows.reduction_id == reduction_id)
+    if ccd is not None:
+        wanted = wanted.where(rows.ccd == ccd)
+    if aperture is not None:
+        wanted = wanted.where(rows.aperture == aperture)
+    found = session.connection().execute(wanted.order_by(rows.frame, rows.ccd, rows.aperture))
+    # numpy takes None for NaN where the field is a double
+    parts = [np.array([tuple(row) for row in part], MEASUREMENT) for part in found.partitions(_ROWS)]
+    return np.concatenate(parts) if parts else np.zeros(0, MEASUREMENT)
+
+
+def _table(model: type[Base]) -> Table:
+    table = model.__table__
+    if not isinstance(table, Table):
+        raise TypeError(f"{model.__name__} is no table")
+    return table
+
+
+def _replace(session: Session, table: Table, columns: dict[str, Any]) -> None:
+    columns = {name: _plain(values) for name, values in columns.items()}
+    if session.get_bind().dialect.name == "postgresql":
+        _replace_postgresql(session, table, columns)
+    else:
+        _replace_sqlite(session, table, columns)
+
+
+def _plain(values: Any) -> Any:
+    return values + 0.0 if values.dtype.kind == "f" else values  # -0.0 + 0.0 is 0.0
+
+
+def _replace_sqlite(session: Session, table: Table, columns: dict[str, Any]) -> None:
+    statement = _conflicts(sqlite.insert(table), table, list(columns)).compile(
+        dialect=sqlite.dialect(), column_keys=list(columns)
+    )
+    listed = [repeat(str(values)) if values.dtype.kind == "M" else values.tolist() for values in columns.values()]
+    rows = zip(*(repeat(values) if isinstance(values, int) else values for values in listed), strict=False)
+    # past SQLAlchemy's handling of single values, to which nothing here needs to be put; the driver makes NaN NULL
+    session.connection().exec_driver_sql(str(statement), list(rows))
+
+
+def _replace_postgresql(session: Session, table: Table, columns: dict[str, Any]) -> None:
+    new = f"new_{table.name}"
+    session.execute(text(f"CREATE TEMPORARY TABLE IF NOT EXISTS {new} (LIKE {table.name}) ON COMMIT DELETE ROWS"))
+    count = max(np.size(values) for values in columns.values())
+    copy_into(session.connection(), new, {name: np.broadcast_to(values, count) for name, values in columns.items()})
+    fresh = table.to_metadata(table.metadata.__class__(), name=new)
+    moved = postgresql.insert(table).from_select(list(columns), select(*(fresh.c[name] for name in columns)))
+    session.execute(_conflicts(moved, table, list(columns)))
+    session.execute(text(f"TRUNCATE {new}"))
+
+
+def _conflicts(statement: Any, table: Table, columns: Sequence[str]) -> Any:
+    key = [column.name for column in table.primary_key]
+    changes = {name: statement.excluded[name] for name in columns if name not in key}
+    return statement.on_conflict_do_update(index_elements=key, set_=changes)

@@ -1,0 +1,265 @@
+"""A job in a worker's hands: claimed by one, kept by a heartbeat, answered once."""
+
+from __future__ import annotations
+
+import datetime as dt
+import errno
+import threading
+import traceback
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+from uuid import uuid4
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from roque.archive import Record
+from roque.archive.models import Job
+from roque.errors import RoqueError, Transient
+from roque.jobs.life import fail_row, wake_dependants
+from roque.jobs.outbox import clock
+from roque.telemetry import logger
+
+__all__ = ["HEARTBEAT", "LEASE", "TRIES", "Claim", "Heartbeat", "LostClaim", "claim", "describe", "fail", "finish", "renew"]
+
+LEASE = dt.timedelta(seconds=15)
+"""How long a claim holds without a renewal."""
+
+HEARTBEAT = dt.timedelta(seconds=5)
+"""Time between two renewals."""
+
+TRIES = 3
+"""How often a job may end in an error that nobody foresaw."""
+
+BACK_OFF_SECONDS = 60.0
+"""Longest wait before a job is tried again."""
+
+_WORLD = {
+    code
+    for name in ("ENOSPC", "EDQUOT", "EMFILE", "ENFILE", "ENOMEM", "EAGAIN", "EBUSY", "EIO", "ESTALE", "ETIMEDOUT", "EHOSTDOWN")
+    if (code := getattr(errno, name, None)) is not None
+}
+
+
+class LostClaim(Exception):
+    """Somebody else has the job now, or it was cancelled: whatever this worker made of it is not recorded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A job as it stood when it was claimed, and the token that proves it."""
+
+    id: str
+    kind: str
+    key: str
+    parameters: dict[str, Any]
+    run_id: int | None
+    reduction_id: int | None
+    attempt: int  # from 1
+    token: str
+    worker: str
+    lease: dt.timedelta
+
+
+def claim(record: Record, job_id: str, worker: str, *, lease: dt.timedelta = LEASE) -> Claim | None:
+    """Take a queued job; of any number of workers that try, one gets it.
+
+    Parameters
+    ----------
+    record : Record
+    job_id : str
+    worker : str
+        Who claims it, by `roque.jobs.workers.process_name`.
+    lease : timedelta
+        How long it is this worker's without a renewal.
+
+    Returns
+    -------
+    Claim or None
+        None: there is no such job, or it is not to be done now. The message that led here has no more to say.
+    """
+    token = str(uuid4())
+    with record.writing() as session:
+        now = clock(session)
+        row = session.execute(
+            update(Job)
+            .where(Job.id == job_id, Job.state == "queued")
+            .values(
+                state="running",
+                claim_token=token,
+                lease_until=now + lease,
+                attempts=Job.attempts + 1,
+                worker=worker,
+                started_at=now,
+            )
+            .returning(Job.kind, Job.key, Job.parameters, Job.run_id, Job.reduction_id, Job.attempts)
+        ).one_or_none()
+    if row is None:
+        return None
+    return Claim(
+        id=job_id,
+        kind=row.kind,
+        key=row.key,
+        parameters=row.parameters,
+        run_id=row.run_id,
+        reduction_id=row.reduction_id,
+        attempt=row.attempts,
+        token=token,
+        worker=worker,
+        lease=lease,
+    )
+
+
+def renew(record: Record, held: Claim) -> bool:
+    """Lengthen the lease; false if the claim is lost."""
+    with record.writing() as session:
+        found = session.execute(
+            update(Job).where(*_mine(held)).values(lease_until=clock(session) + held.lease).returning(Job.id)
+        ).all()
+    return bool(found)
+
+
+class Heartbeat:
+    """Renews a claim from a thread while the body of the ``with`` works, however long that takes."""
+
+    def __init__(self, record: Record, held: Claim, *, every: dt.timedelta = HEARTBEAT) -> None:
+        self._record, self._claim, self._every = record, held, every.total_seconds()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name=f"heartbeat-{held.id}", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        while not self._stop.wait(self._every):
+            try:
+                if not renew(self._record, self._claim):
+                    return
+            except Transient as error:  # the next beat may get through before the lease ends
+                logger.warning("lease_not_renewed", job=self._claim.id, error=str(error))
+
+
+def finish(record: Record, held: Claim, store: Callable[[Session], None], result: dict[str, Any]) -> None:
+    """Record that a job is done, with all that it made, in one transaction.
+
+    Parameters
+    ----------
+    record : Record
+    held : Claim
+    store : callable
+        Writes rows, products and events into the session it is given. It may be called again with another session if the
+        transaction was rolled back.
+    result : dict
+        A short summary, as JSON.
+
+    Raises
+    ------
+    LostClaim
+        The job is somebody else's by now; nothing was written.
+    Transient
+        The database did not take it; nothing was written, or all of it and the word of that was lost on the way.
+    """
+    with record.writing() as session:
+        now = clock(session)
+        found = session.execute(
+            update(Job)
+            .where(*_mine(held))
+            .values(state="done", result=result, error=None, claim_token=None, lease_until=None, finished_at=now)
+            .returning(Job.id)
+        ).all()
+        if not found:
+            raise LostClaim(held.id)
+        store(session)
+        session.flush()
+        wake_dependants(session, now, held.id)
+
+
+def fail(record: Record, held: Claim, error: BaseException) -> str | None:
+    """Record how a job went wrong, and put it back if another try can help.
+
+    Parameters
+    ----------
+    error : exception
+        `Transient` and a full disk: back to waiting, with a growing delay, without limit. Any other `RoqueError`: failed.
+        Everything else: tried `TRIES` times, then failed.
+
+    Returns
+    -------
+    str or None
+        The new state; None if the claim was lost, and nothing was written.
+    """
+    answer = describe(error)
+    with record.writing() as session:
+        now = clock(session)
+        before = session.execute(select(Job.error).where(*_mine(held)).with_for_update()).one_or_none()
+        if before is None:
+            return None
+        # foreseen or not, the count goes with the job from try to try
+        answer["surprises"] = (before.error or {}).get("surprises", 0) + (answer["code"] == "unexpected")
+        if not answer["retry_safe"] or answer["surprises"] >= TRIES:
+            return "failed" if fail_row(session, now, _mine(held), answer) else None
+        session.execute(
+            update(Job)
+            .where(*_mine(held))
+            .values(
+                state="waiting",
+                error=answer,
+                not_before=now + dt.timedelta(seconds=_delay(held)),
+                claim_token=None,
+                lease_until=None,
+            )
+        )
+    return "waiting"
+
+
+def describe(error: BaseException) -> dict[str, Any]:
+    """Put an error into the form that the record keeps: code, message, file, place, remedy, retry_safe."""
+    if isinstance(error, RoqueError):
+        return {
+            "code": error.code,
+            "message": error.message,
+            "file": error.file,
+            "place": error.place,
+            "remedy": error.remedy,
+            "retry_safe": isinstance(error, Transient),
+        }
+    if isinstance(error, OSError) and error.errno in _WORLD:
+        return {
+            "code": Transient.code,
+            "message": (error.strerror or str(error)).lower(),
+            "file": str(error.filename) if error.filename is not None else None,
+            "place": None,
+            "remedy": "make room, or bring the disk back: the job is tried again by itself",
+            "retry_safe": True,
+        }
+    return {
+        "code": "unexpected",
+        "message": f"{type(error).__name__}: {error}",
+        "file": None,
+        "place": _last_line(error),
+        "remedy": "this is a fault of roque: please report it with the traceback",
+        "retry_safe": True,
+        "traceback": "".join(traceback.format_exception(error))[-20_000:],
+    }
+
+
+def _last_line(error: BaseException) -> str | None:
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].name}, line {frames[-1].lineno}" if frames else None
+
+
+def _delay(held: Claim) -> float:
+    # 1, 2, 4 ... 60 s; a quarter more or less by the job's name, so that jobs that failed together do not return together
+    spread = zlib.crc32(f"{held.id} {held.attempt}".encode()) / 2**32
+    return min(BACK_OFF_SECONDS, 2.0 ** min(held.attempt - 1, 10)) * (0.75 + 0.5 * spread)
+
+
+def _mine(held: Claim) -> tuple[Any, ...]:
+    return Job.id == held.id, Job.claim_token == held.token, Job.state == "running"

@@ -1,0 +1,62 @@
+"""The outbox: messages that are written with the change they tell of, and sent after it is committed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import delete, func, insert, select
+from sqlalchemy.orm import Session
+
+from roque.archive.models import Outbox
+
+__all__ = ["SCHEMA", "clock", "emit", "emit_work", "sweep_outbox"]
+
+SCHEMA = 1
+"""Version of the form of every message."""
+
+
+def clock(session: Session) -> dt.datetime:
+    """Time that all who share the record agree on: that of the database server, or of this machine for a file."""
+    if session.get_bind().dialect.name == "postgresql":
+        return session.scalars(select(func.clock_timestamp())).one().astimezone(dt.UTC)  # type: ignore[no-any-return]
+    return dt.datetime.now(dt.UTC)
+
+
+def emit(session: Session, topic: str, payload: dict[str, Any], *, job_id: str | None = None) -> None:
+    """Tell the world that something happened, if and when this transaction is committed.
+
+    Parameters
+    ----------
+    topic : str
+        Name of the event: ``run.registered``, ``product.ready`` ...
+    payload : dict
+        What happened: ids and names, no data.
+    """
+    row = {"topic": topic, "job_id": job_id, "payload": {"v": SCHEMA, **payload}, "created_at": clock(session)}
+    session.execute(insert(Outbox).values(row))
+
+
+def emit_work(session: Session, jobs: Sequence[tuple[str, str]], now: dt.datetime) -> None:
+    """Send jobs, given as (id, service), to the queues of their services."""
+    if jobs:
+        session.execute(
+            insert(Outbox),
+            [
+                {"topic": f"job.{service}", "job_id": job, "payload": {"v": SCHEMA, "job": job}, "created_at": now}
+                for job, service in jobs
+            ],
+        )
+
+
+def sweep_outbox(session: Session, now: dt.datetime, older_than: dt.timedelta = dt.timedelta(hours=1)) -> int:
+    """Remove messages that were sent long ago.
+
+    Returns
+    -------
+    int
+        How many.
+    """
+    gone = session.execute(delete(Outbox).where(Outbox.sent_at < now - older_than))
+    return int(gone.rowcount)  # type: ignore[attr-defined]
