@@ -1,0 +1,139 @@
+"""What commands print: tables for people, JSON lines for programs, nothing in either that could command a terminal."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+import shutil
+import sys
+import textwrap
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import click
+
+__all__ = ["Column", "clean", "days", "field", "json_line", "json_option", "moment", "size", "table", "width"]
+
+GOOD = {"done", "complete", "good", "current"}
+BUSY = {"growing", "running", "queued", "waiting"}
+BAD = {"failed", "conflict", "bad"}
+
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")
+
+
+class Column(NamedTuple):
+    """A column of a table: its heading, whether it holds numbers, and whether it gives way when the terminal is narrow."""
+
+    title: str
+    number: bool = False
+    shrinks: bool = False
+
+
+def clean(text: str) -> str:
+    """One line of text without control characters: headers and file names are written by others."""
+    plain = "".join(" " if char in "\t\r\n" else char for char in text if char in "\t\r\n" or not _controls(char))
+    return plain.encode("utf-8", "replace").decode("utf-8")
+
+
+def json_line(value: Any) -> None:
+    """Print a value as one line of JSON: times in ISO form, NaN as null."""
+    click.echo(json.dumps(_plain(value), allow_nan=False))
+
+
+def table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table: fitted to the terminal if there is one, plain columns two blanks apart if not."""
+    cleaned = [[clean(cell) for cell in row] for row in rows]
+    if sys.stdout.isatty():
+        _fitted(columns, cleaned)
+        return
+    widths = [max([len(column.title), *(len(row[i]) for row in cleaned)]) for i, column in enumerate(columns)]
+    for row in [[column.title for column in columns], *cleaned]:
+        cells = [
+            cell.rjust(room) if column.number else cell.ljust(room)
+            for cell, room, column in zip(row, widths, columns, strict=True)
+        ]
+        click.echo("  ".join(cells).rstrip())
+
+
+def field(name: str, text: str, *, indent: int = 2, hang: int = 12, style: str | None = None) -> None:
+    """Print a named item of a report; on a terminal wrapped, with what follows under the beginning."""
+    lead = " " * indent + name.ljust(hang)
+    text = clean(text)
+    lines = [lead + text]
+    if sys.stdout.isatty():
+        lines = textwrap.wrap(
+            lead + text, width(), subsequent_indent=" " * len(lead), break_on_hyphens=False, break_long_words=False
+        )
+    for line in lines:
+        click.secho(line, fg=style) if style else click.echo(line)
+
+
+def colour(state: str) -> str | None:
+    """Colour of a state."""
+    return "green" if state in GOOD else "yellow" if state in BUSY else "red" if state in BAD else None
+
+
+def width() -> int:
+    """Columns of the terminal."""
+    return shutil.get_terminal_size().columns
+
+
+def moment(time: dt.datetime | None) -> str:
+    """Write a time for people: UTC, to the second."""
+    return f"{time:%Y-%m-%d %H:%M:%S}" if time is not None else "-"
+
+
+def days(mjd: float | None) -> str:
+    """Write an MJD as date and time of day, UTC."""
+    if mjd is None:
+        return "-"
+    return moment(dt.datetime(1858, 11, 17, tzinfo=dt.UTC) + dt.timedelta(days=mjd))
+
+
+def size(n: int) -> str:
+    """Write a number of bytes for people."""
+    if n < 10_000:
+        return f"{n} B"
+    power = min(3, int(math.log10(n)) // 3)
+    return f"{n / 1000.0**power:.4g} {('B', 'kB', 'MB', 'GB')[power]}"
+
+
+def _controls(char: str) -> bool:
+    # Cc: escape sequences begin with one; Cf: marks that turn the direction of writing; Zl, Zp: new lines
+    return unicodedata.category(char) in {"Cc", "Cf", "Zl", "Zp"}
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case dt.datetime() | dt.date():
+            return value.isoformat()
+        case dict():
+            return {str(key): _plain(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [_plain(inner) for inner in value]
+        case _:
+            return value
+
+
+def _fitted(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for i, column in enumerate(columns):
+        longest = max([len(column.title), *(len(row[i]) for row in rows)])
+        drawn.add_column(
+            column.title,
+            justify="right" if column.number else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            min_width=min(longest, len(column.title)) if column.shrinks else longest,
+        )
+    for row in rows:
+        drawn.add_row(*(Text(cell, style=colour(cell) or "") for cell in row))
+    Console(highlight=False, markup=False).print(drawn)
