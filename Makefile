@@ -21,7 +21,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml ops/check_python.sh
 	@echo "ready: $(BIN)/roque --help"
 
 demo: setup  ## simulate a night, reduce it as it comes in, compare with what was put in
-	@$(BIN)/python -m roque.demo
+	@$(BIN)/roque demo
 
 test: setup lint  ## every check and every test
 	@$(BIN)/python -m pytest -n auto --dist loadfile

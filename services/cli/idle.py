@@ -10,6 +10,7 @@ from roque.archive import Record
 from roque.archive.models import RawFile
 from roque.archive.progress import left_to_do
 from roque.settings import Settings
+from roque.spool.folders import is_raw, scan
 
 __all__ = ["Idle"]
 
@@ -30,17 +31,19 @@ class Idle:
         if time.monotonic() - self._asked < LOOK_SECONDS:
             return False
         self._asked = time.monotonic()
-        now = self._all_registered() and self._nothing_left()
+        now = self.now()
         before, self._before = self._before, now
         return now and before
+
+    def now(self) -> bool:
+        """Whether the system looks at rest at this moment."""
+        return self._all_registered() and self._nothing_left()
 
     def _nothing_left(self) -> bool:
         with self._record.reading() as session:
             return left_to_do(session).nothing
 
     def _all_registered(self) -> bool:
-        from roque.spool.folders import is_raw, scan
-
         with self._record.reading() as session:
             rows = session.execute(select(RawFile.path, RawFile.size, RawFile.mtime_ns).where(RawFile.sha256.is_not(None)))
             ended = {path: (size, mtime_ns) for path, size, mtime_ns in rows}

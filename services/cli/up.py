@@ -2,49 +2,44 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-from services.cli.shell import Shell, pass_shell
+from services.cli.app import App, pass_app
 
 __all__ = ["up"]
 
 
 @click.command(epilog="Ctrl-C stops it: what is being done is finished first.")
-@click.argument("incoming", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("incoming", nargs=-1, type=click.Path(file_okay=False, path_type=Path))
 @click.option("--until-idle", is_flag=True, help="End when every file is registered and nothing is left to do.")
-@pass_shell
-def up(shell: Shell, incoming: tuple[Path, ...], *, until_idle: bool) -> None:
+@pass_app
+def up(app: App, incoming: tuple[Path, ...], *, until_idle: bool) -> None:
     """Watch the folders INCOMING and reduce what appears in them.
 
     Without folders, those of the setting `incoming` are watched.
 
     \b
     Example:
-        roque up /data/tonight
+      roque up /data/tonight
     """
-    from roque.archive.schema import upgrade
     from roque.process import stop_on_signals
     from services.cli.idle import Idle
     from services.cli.system import System, only_one
 
-    settings = shell.settings(**({"incoming": list(incoming)} if incoming else {}))
+    settings = app.settings.model_copy(update={"incoming": list(incoming)}) if incoming else app.settings
     if not settings.incoming:
         raise click.UsageError("no folder to watch: name one, or set 'incoming' in settings.toml of the home folder")
     stop = stop_on_signals()
     with only_one(settings):
-        record = shell.record(settings)
-        upgrade(record)
-        idle = Idle(record, settings)
+        idle = Idle(app.new_record, settings)
         watched = ", ".join(str(path) for path in settings.incoming)
-        shell.say(f"watching {watched}; everything is kept in {settings.folder}; Ctrl-C stops")
+        app.say(f"watching {watched}; everything is kept in {settings.folder}; Ctrl-C stops")
         with System(settings, ("ingest", "planner", "worker")) as system:
             while not stop.wait(0.5):
                 for name in system.revive():
-                    shell.say(f"{name} had died and was started again")
+                    app.say(f"{name} had died and was started again")
                 if until_idle and idle.reached():
                     break
-            shell.say("stopping: what is being done is finished first")
-    sys.exit(0)
+            app.say("stopping: what is being done is finished first")

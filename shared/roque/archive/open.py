@@ -19,7 +19,9 @@ __all__ = ["load_master", "open_run"]
 
 
 @contextmanager
-def open_run(run: Run, cache: Path, cache_bytes: int, cameras: Mapping[str, CameraDescription]) -> Iterator[FrameSource]:
+def open_run(
+    run: Run, files: Sequence[RawFile], cache: Path, cache_bytes: int, cameras: Mapping[str, CameraDescription]
+) -> Iterator[FrameSource]:
     """Open the frames of a run from a location that still holds what was registered.
 
     Raises
@@ -29,9 +31,9 @@ def open_run(run: Run, cache: Path, cache_bytes: int, cameras: Mapping[str, Came
     Transient
         A file has changed since it was registered, before or while it was read: what it is now is registered first.
     """
-    files = _location(run.files)
+    files = _location(files)
     before = [_state(file, growing=run.state == "growing") for file in files]
-    paths = [unpack(Path(file.path), cache, cache_bytes) for file in files]
+    paths = [unpack(Path(file.path), cache, cache_size=cache_bytes) for file in files]
     resource = paths[0] if run.source == "hl" else paths
     with data_source(run.source, resource, camera=cameras.get(run.instrument.name)) as source:
         yield source

@@ -298,9 +298,9 @@ def _instrument(session: Session, name: str, camera: CameraDescription | None) -
 
 def _site(session: Session, camera: CameraDescription) -> Site:
     place = camera.site
-    row = session.scalar(select(Site).where(Site.name == place.name))
+    row = session.scalar(select(Site).where(Site.name == place.telescope))
     if row is None:
-        row = Site(name=place.name, longitude=place.longitude, latitude=place.latitude, height=place.height)
+        row = Site(name=place.telescope, longitude=place.longitude, latitude=place.latitude, height=place.height)
         session.add(row)
     return row
 

@@ -52,10 +52,10 @@ class Record:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """Give a session whose changes are thrown away."""
+        """Give a session whose changes are thrown away. Rows that were read can be used after it, less what was not loaded."""
         with _typed(self.name), Session(self.engine) as session:
             yield session
-            session.rollback()
+            session.expunge_all()
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
