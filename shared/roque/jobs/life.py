@@ -21,7 +21,7 @@ from roque.jobs.kinds import ALGORITHM, SERVICE, Kind, Parameters, read_paramete
 from roque.jobs.outbox import clock, emit, emit_work
 from roque.jobs.workers import Fate, fate
 
-__all__ = ["LOST_LIMIT", "cancel", "requeue_expired", "resend", "retry", "submit", "wake"]
+__all__ = ["LOST_LIMIT", "cancel", "requeue_expired", "resend", "resend_all", "retry", "submit", "wake"]
 
 LOST_LIMIT = 3
 """Claims that may end without an answer before a job is taken for one that kills its worker."""
@@ -213,6 +213,17 @@ def resend(session: Session, now: dt.datetime, older_than: dt.timedelta) -> int:
             ).all()
             sent += len(_queue(session, now, [*stale, Job.id.in_(oldest)]))
     return sent
+
+
+def resend_all(session: Session, now: dt.datetime) -> int:
+    """Send a fresh message for every queued job: for a broker that has forgotten all of them.
+
+    Returns
+    -------
+    int
+        How many were sent.
+    """
+    return len(_queue(session, now, [Job.state == "queued", ~_unsent(Job.id)]))
 
 
 def retry(session: Session, job_id: str) -> Job:

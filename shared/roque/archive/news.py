@@ -1,0 +1,43 @@
+"""Whether anything was committed since the last look, asked so cheaply that it can be asked all the time."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from roque.archive.session import Record
+
+__all__ = ["News"]
+
+_CLOCK_SECONDS = 0.05  # time stamps of files move in steps: two commits can share one
+
+
+class News:
+    """Tells whether others may have committed to the record.
+
+    On SQLite it looks at the time and size of the write-ahead log: no lock, and no connection, which a process that forks
+    must not have. A server is asked for what one wants to know anyway, so there it always says yes.
+
+    Parameters
+    ----------
+    record : Record
+    """
+
+    def __init__(self, record: Record) -> None:
+        self._log = Path(f"{record.engine.url.database}-wal") if record.is_sqlite else None
+        self._seen: tuple[int, int] | None = None
+        self._looked = False
+
+    def any(self) -> bool:
+        """Whether there may be something new since the last call; at the first call, yes."""
+        if self._log is None:
+            return True
+        try:
+            found = self._log.stat()
+        except FileNotFoundError:  # the last one to close the record tidied it away
+            state, young = None, False
+        else:
+            state, young = (found.st_mtime_ns, found.st_size), abs(time.time() - found.st_mtime) < _CLOCK_SECONDS
+        changed = young or state != self._seen or not self._looked
+        self._seen, self._looked = state, True
+        return changed

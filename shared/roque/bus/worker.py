@@ -1,0 +1,174 @@
+"""The worker, ``python -m roque.bus.worker --services reducer,exporter``: a parent with the relay, a pool that does jobs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from celery import signals
+from celery.exceptions import Reject
+from celery.worker import state
+
+from roque.archive import Record
+from roque.archive.products import ProductStore
+from roque.bus.app import SERVICES, job_queue, make_app
+from roque.bus.relay import Relay
+from roque.errors import BadInput, RoqueError, Transient
+from roque.jobs.handlers import Context, Handler, run_job
+from roque.jobs.kinds import Kind
+from roque.jobs.workers import process_name
+from roque.process import die_with_parent
+from roque.settings import Settings, load_settings
+from roque.telemetry import configure, logger
+
+__all__ = ["load_handlers", "main", "serve_jobs"]
+
+GROUP = "roque.handlers"
+"""Entry points: name of a service to its ``HANDLERS``, kind of job to handler."""
+
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a worker until it is told to stop."""
+    given = _parser().parse_args(arguments)
+    if not _ONE_THREAD.items() <= os.environ.items():
+        # many processes share the machine, each with one thread that computes; libraries read this when they are loaded
+        os.environ.update(_ONE_THREAD)
+        os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - ourselves
+    try:
+        settings = load_settings()
+        configure(settings.log_format, service="worker")
+        die_with_parent()
+        services = given.services.split(",")
+        handlers = _named(given.handlers) if given.handlers else load_handlers(services)
+        sys.exit(serve_jobs(settings, services, handlers, given.processes or settings.workers))
+    except RoqueError as error:
+        print(f"roque worker: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def load_handlers(services: Sequence[str]) -> dict[Kind, Handler]:
+    """Find what services can do, by the entry points of the installed packages.
+
+    Raises
+    ------
+    BadInput
+        A service is not known or has no handlers.
+    """
+    handlers: dict[Kind, Handler] = {}
+    for service in services:
+        found = entry_points(group=GROUP, name=service)
+        if service not in SERVICES or not found:
+            raise BadInput(f"no service '{service}' takes jobs", remedy=f"choose of {', '.join(SERVICES)}")
+        for point in found:
+            handlers.update(point.load())
+    return handlers
+
+
+def serve_jobs(settings: Settings, services: Sequence[str], handlers: Mapping[Kind, Handler], processes: int) -> int:
+    """Do the jobs of some services until told to stop.
+
+    SIGTERM lets the jobs under way end. Whatever is killed, the record says what is left to do.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
+    pool = _PoolProcess(settings, handlers)
+    app = make_app(settings.broker, pool.do)
+    signals.worker_process_init.connect(pool.begin, weak=False)
+    signals.setup_logging.connect(_logging_is_set_up, weak=False)
+    signals.worker_ready.connect(_stop_on_signals, weak=False)
+    worker = app.Worker(
+        hostname=f"roque-{secrets.token_hex(4)}@{socket.gethostname()}",  # one that died may hold its name for a while
+        queues=[job_queue(service).name for service in services],
+        concurrency=processes,
+        pool="prefork",
+        optimization="fair",
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        quiet=True,
+    )
+    logger.info("started", pid=os.getpid(), processes=processes, services=list(services))
+    with Relay(Record(settings.database), app, settings.broker):
+        worker.start()
+    logger.info("stopped")
+    return int(worker.exitcode or 0)
+
+
+class _PoolProcess:
+    """What a process of the pool keeps; made in the parent, begun after the fork."""
+
+    def __init__(self, settings: Settings, handlers: Mapping[Kind, Handler]) -> None:
+        self._settings, self._handlers = settings, handlers
+        self._context: Context | None = None
+        self._name = ""
+
+    def begin(self, **_: Any) -> None:
+        """Open the record: connections do not survive a fork."""
+        self._name = process_name()
+        self._context = Context(Record(self._settings.database), self._settings, ProductStore(self._settings.products))
+        threading.Thread(target=_end_with_parent, args=(os.getppid(),), name="parent-watch", daemon=True).start()
+
+    def do(self, job_id: str) -> None:
+        """Do a job."""
+        if self._context is None:
+            raise RuntimeError("asked for before the process was set up")
+        try:
+            run_job(self._context, self._handlers, job_id, self._name)
+        except Transient as error:
+            logger.warning("record_away", error=str(error), job=job_id)
+            time.sleep(1.0)  # the message would be back at once
+            raise Reject(str(error), requeue=True) from error
+
+
+def _end_with_parent(parent: int) -> None:
+    # where the kernel does not see to it
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def _stop_on_signals(**_: Any) -> None:
+    """Stop when the jobs under way have ended; Celery's own handlers would print about it."""
+
+    def stop(_number: int, _frame: object) -> None:
+        state.should_stop = 0
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+
+
+def _logging_is_set_up(**_: Any) -> None:
+    """Keep Celery from setting logging up: whoever listens to this signal has done it."""
+
+
+def _named(place: str) -> dict[Kind, Handler]:
+    module, _, name = place.partition(":")
+    handlers: dict[Kind, Handler] = getattr(import_module(module), name)
+    return handlers
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("roque.bus.worker", description="Does the jobs of some services.")
+    parser.add_argument("--services", default=",".join(SERVICES), help="services whose jobs it does, with commas")
+    parser.add_argument("--processes", type=int, help="processes of the pool; default from the settings")
+    parser.add_argument("--handlers", metavar="MODULE:NAME", help="handlers to use instead of those of the services")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
