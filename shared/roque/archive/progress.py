@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from roque.archive.models import Job, Reduction, Run
 
-__all__ = ["Left", "RunState", "left_to_do", "run_state"]
+if TYPE_CHECKING:
+    from roque.archive.summaries import RunSummary
+
+__all__ = ["BEGINNINGS", "JobFacts", "Left", "ReductionFacts", "RunState", "judge", "left_to_do", "run_state"]
+
+BEGINNINGS = ("build_master", "prepare_reduction")
+"""Kinds of jobs that begin the work on a run afresh: what failed before one that is done is made good."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,21 @@ class RunState:
     failed: bool  # something of it went wrong: lost frames, a failed job, an unreadable file
 
 
+class JobFacts(NamedTuple):
+    """What is asked of a job to tell the state of its run."""
+
+    kind: str
+    state: str
+    error: dict[str, Any] | None
+
+
+class ReductionFacts(NamedTuple):
+    """What is asked of a reduction to tell the state of its run."""
+
+    state: str
+    frames_done: int
+
+
 def left_to_do(session: Session) -> Left:
     """Count what is left to do."""
     growing = session.scalar(select(func.count()).where(Run.state == "growing")) or 0
@@ -53,17 +75,25 @@ def left_to_do(session: Session) -> Left:
 
 def run_state(session: Session, run: Run) -> RunState:
     """Say what a run has come to."""
-    errors = [p["message"] for p in run.problems if p["severity"] == "error"]
-    if run.state in ("failed", "conflict", "superseded"):
-        return RunState(run.state, errors[0] if errors else "", run.state != "superseded")
-    jobs = session.scalars(select(Job).where(Job.run_id == run.id).order_by(Job.created_at)).all()
-    broken = _failure(jobs)
-    reduction = session.scalar(
-        select(Reduction)
+    jobs = session.execute(
+        select(Job.kind, Job.state, Job.error).where(Job.run_id == run.id).order_by(Job.created_at, Job.id)
+    ).all()
+    reduction = session.execute(
+        select(Reduction.state, Reduction.frames_done)
         .where(Reduction.run_id == run.id, Reduction.state.in_(("running", "done")))
         .order_by(Reduction.id.desc())
         .limit(1)
-    )
+    ).one_or_none()
+    done = ReductionFacts(*reduction) if reduction is not None else None
+    return judge(run, [JobFacts(*job) for job in jobs], done)
+
+
+def judge(run: Run | RunSummary, jobs: Sequence[JobFacts], reduction: ReductionFacts | None) -> RunState:
+    """Say what a run has come to, given its jobs (oldest first; finished ranges may be left out) and its newest reduction."""
+    errors = [p["message"] for p in run.problems if p["severity"] == "error"]
+    if run.state in ("failed", "conflict", "superseded"):
+        return RunState(run.state, errors[0] if errors else "", run.state != "superseded")
+    broken = _failure(jobs)
     if broken:
         return RunState("failed", broken, failed=True)
     if run.waiting:
@@ -79,11 +109,11 @@ def run_state(session: Session, run: Run) -> RunState:
     return RunState("registered", errors[0] if errors else "", bool(errors))
 
 
-def _failure(jobs: Sequence[Job]) -> str | None:
+def _failure(jobs: Sequence[JobFacts]) -> str | None:
     """Message of the newest job if it failed; an older failure that was made good does not count."""
     for job in reversed(jobs):
         if job.state == "failed":
             return str((job.error or {}).get("message", "failed"))
-        if job.kind in ("build_master", "prepare_reduction") and job.state == "done":
+        if job.kind in BEGINNINGS and job.state == "done":
             return None
     return None
