@@ -162,7 +162,9 @@ def format_header(header: Header) -> bytes:
     for keyword, value in header.items():
         if keyword in _REMARKS:
             lines = value if isinstance(value, list) else [str(value)]
-            cards += [f"{keyword:<8}{_CONTROL.sub('?', line[i : i + 72])}" for line in lines for i in range(0, max(1, len(line)), 72)]
+            cards += [
+                f"{keyword:<8}{_CONTROL.sub('?', line[i : i + 72])}" for line in lines for i in range(0, max(1, len(line)), 72)
+            ]
         elif isinstance(value, str):
             cards += _string_cards(keyword, _CONTROL.sub("?", value))
         else:

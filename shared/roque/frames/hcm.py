@@ -18,7 +18,7 @@ from roque.frames.frame import CCD, Frame, Header
 from roque.frames.images import FitsFile, Hdu, require
 from roque.frames.window import Geometry, Window
 
-__all__ = ["read_hcm", "write_hcm"]
+__all__ = ["read_hcm", "scan_hcm", "write_hcm"]
 
 _STRUCTURE = {"SIMPLE", "XTENSION", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "EXTEND", "PCOUNT", "GCOUNT", "BSCALE", "BZERO"}
 _STRUCTURE |= {"CHECKSUM", "DATASUM", "EXTNAME", "NUMCCD", "HIPERCAM", "FILENAME"}
@@ -56,27 +56,35 @@ def read_hcm(path: str | os.PathLike[str]) -> Frame:
     NotFound
         There is no such file.
     """
-    with FitsFile(path) as file:
-        hdus = file.hdus()
-        first = next(hdus)
-        header = {k: v for k, v in first.header.items() if k not in _STRUCTURE}
-        ccds: dict[str, CCD] = {}
-        # a file of a single CCD may hold its first window in HDU 0
-        last = ""
-        for hdu in _images(first, hdus):
-            label, window_label, window = _window(file, hdu, ccds)
-            if label not in ccds:
-                ccds[label] = _ccd(file, hdu)
-            elif label != last:
-                raise BadInput(f"the windows of CCD {label} do not stand together", file=file.name, place=f"HDU {hdu.index}")
-            if window_label in ccds[label].windows:
-                raise BadInput(f"CCD {label} has two windows {window_label}", file=file.name, place=f"HDU {hdu.index}")
-            ccds[label].windows[window_label] = window
-            last = label
-        if not ccds:
-            raise BadInput("no window in the file", file=file.name, remedy="give an hcm file: a FITS file with one HDU per window")
-    number = header.get("NFRAME", 1)
-    return Frame(ccds, number if isinstance(number, int) else 1, header)
+    return _read(path, with_pixels=True)
+
+
+def scan_hcm(path: str | os.PathLike[str]) -> Frame:
+    """Read an hcm file but for its pixels, which are read from the file when they are asked for.
+
+    Raises
+    ------
+    BadInput, NotFound
+        As for `read_hcm`.
+    """
+    return _read(path, with_pixels=False)
+
+
+class _FilePixels:
+    """Pixels of an HDU, read when they are asked for."""
+
+    def __init__(self, path: str | os.PathLike[str], hdu: Hdu) -> None:
+        self.path = path
+        self.hdu = hdu
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.hdu.shape
+
+    def __getitem__(self, key: tuple[slice, slice]) -> NDArray[Any]:
+        with FitsFile(self.path) as file:
+            pixels: NDArray[Any] = file.image(self.hdu)[key]
+            return pixels
 
 
 def write_hcm(path: str | os.PathLike[str], frame: Frame, overwrite: bool = False) -> None:
@@ -112,21 +120,48 @@ def write_hcm(path: str | os.PathLike[str], frame: Frame, overwrite: bool = Fals
                 file.write(b"\0" * (-data.nbytes % BLOCK))
 
 
+def _read(path: str | os.PathLike[str], *, with_pixels: bool) -> Frame:
+    with FitsFile(path) as file:
+        hdus = file.hdus()
+        first = next(hdus)
+        header = {k: v for k, v in first.header.items() if k not in _STRUCTURE}
+        ccds: dict[str, CCD] = {}
+        last = ""
+        for hdu in _images(first, hdus):
+            label = str(hdu.header.get("CCD", "1"))
+            if label not in ccds:
+                ccds[label] = _ccd(file, hdu)
+            elif label != last:
+                raise BadInput(f"the windows of CCD {label} do not stand together", file=file.name, place=f"HDU {hdu.index}")
+            windows = ccds[label].windows
+            window_label = str(hdu.header.get("WINDOW", len(windows) + 1))
+            if window_label in windows:
+                raise BadInput(f"CCD {label} has two windows {window_label}", file=file.name, place=f"HDU {hdu.index}")
+            geometry, outamp = _geometry(file, hdu)
+            windows[window_label] = Window(geometry, file.image(hdu) if with_pixels else _FilePixels(path, hdu), outamp)
+            last = label
+        if not ccds:
+            raise BadInput(
+                "no window in the file", file=file.name, remedy="give an hcm file: a FITS file with one HDU per window"
+            )
+    number = header.get("NFRAME", 1)
+    return Frame(ccds, number if isinstance(number, int) else 1, header)
+
+
 def _images(first: Hdu, others: Iterator[Hdu]) -> Iterator[Hdu]:
+    # a file of a single CCD may hold its first window in HDU 0
     if first.shape:
         yield first
     yield from others
 
 
-def _window(file: FitsFile, hdu: Hdu, ccds: dict[str, CCD]) -> tuple[str, str, Window]:
-    """CCD label, window label and window of an HDU."""
+def _geometry(file: FitsFile, hdu: Hdu) -> tuple[Geometry, str]:
+    """Geometry and amplifier of the window of an HDU."""
     header = hdu.header
-    if hdu.block.repeated:
-        keyword, byte = next(iter(hdu.block.repeated.items()))
-        raise BadInput(f"keyword {keyword} stands twice with different values", file=file.name, place=f"HDU {hdu.index}, byte {byte}")
-    label = str(header.get("CCD", "1"))
-    known = ccds[label].windows if label in ccds else {}
-    window_label = str(header.get("WINDOW", len(known) + 1))
+    for keyword, byte in hdu.block.repeated.items():
+        raise BadInput(
+            f"keyword {keyword} stands twice with different values", file=file.name, place=f"HDU {hdu.index}, byte {byte}"
+        )
     llx, lly, xbin, ybin = (require(header, k, int, file=file.name) for k in ("LLX", "LLY", "XBIN", "YBIN"))
     outamp = header.get("OUTAMP", "")
     if min(xbin, ybin) < 1 or outamp not in _OUTAMPS or len(hdu.shape) != 2:
@@ -136,14 +171,14 @@ def _window(file: FitsFile, hdu: Hdu, ccds: dict[str, CCD]) -> tuple[str, str, W
             place=f"HDU {hdu.index}",
         )
     ny, nx = hdu.shape
-    return label, window_label, Window(Geometry(llx, lly, xbin, ybin, nx, ny), file.image(hdu), outamp)
+    return Geometry(llx, lly, xbin, ybin, nx, ny), outamp
 
 
 def _ccd(file: FitsFile, hdu: Hdu) -> CCD:
     """CCD, still without windows, from the header of its first window."""
     header = hdu.header
     nxtot, nytot = (require(header, k, int, file=file.name) for k in ("NXTOT", "NYTOT"))
-    taken = {
+    taken: dict[str, tuple[str, type | tuple[type, ...]]] = {
         "nxpad": ("NXPAD", int),
         "nypad": ("NYPAD", int),
         "mjd_int": ("MJDINT", int),
@@ -177,7 +212,13 @@ def _image_header(data: NDArray[Any]) -> Header:
 
 def _ccd_header(ccd: CCD) -> Header:
     """Keywords of a CCD, for its first window."""
-    header: Header = {"NXTOT": ccd.nxtot, "NYTOT": ccd.nytot, "NUMWIN": len(ccd.windows), "NXPAD": ccd.nxpad, "NYPAD": ccd.nypad}
+    header: Header = {
+        "NXTOT": ccd.nxtot,
+        "NYTOT": ccd.nytot,
+        "NUMWIN": len(ccd.windows),
+        "NXPAD": ccd.nxpad,
+        "NYPAD": ccd.nypad,
+    }
     header |= {k: v for k, v in ccd.header.items() if k not in _STRUCTURE | _WINDOW | _CCD | _DISPLAY}
     header |= {"DSTATUS": ccd.data_ok, "GOODTIME": ccd.time_ok, "EXPTIME": ccd.exposure}
     if not math.isnan(ccd.mjd_frac):

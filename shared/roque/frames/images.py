@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import mmap
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roque.errors import BadInput, NotFound
+from roque.errors import BadInput, NotFound, Transient
 from roque.frames.cards import BLOCK, HeaderBlock, read_header
 from roque.frames.frame import Header
 
-__all__ = ["FitsFile", "Hdu", "require"]
+__all__ = ["BIG_ENDIAN", "FitsFile", "Hdu", "require"]
 
-_DTYPES = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
+BIG_ENDIAN = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 _DAMAGED = "the file is damaged: copy it again from where it came"
 
 
@@ -65,22 +65,31 @@ class FitsFile:
     ----------
     path : path
         The file.
+    name : str or None
+        How it is called in messages, where it is the unpacked copy of another.
 
     Raises
     ------
     NotFound
         There is no such file.
+    BadInput
+        It is no file, or may not be read.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        self.name = os.fspath(path)
+    def __init__(self, path: str | os.PathLike[str], name: str | None = None) -> None:
+        self.name = os.fspath(path) if name is None else name
         try:
-            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            # without waiting: a pipe in a data folder would keep the reader for ever
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except FileNotFoundError:
             raise NotFound("no such file", file=self.name) from None
-        except (IsADirectoryError, ValueError):
-            raise BadInput("not a file", file=self.name) from None
+        except PermissionError:
+            raise BadInput("the file may not be read", file=self.name, remedy="give roque the right to read it") from None
+        except (OSError, ValueError) as error:
+            raise BadInput(f"the file cannot be opened: {error}", file=self.name) from None
+        if not stat.S_ISREG(os.fstat(self._fd).st_mode):
+            self.close()
+            raise BadInput("not a file", file=self.name)
 
     def __enter__(self) -> Self:
         return self
@@ -100,11 +109,21 @@ class FitsFile:
         return os.fstat(self._fd).st_size
 
     def read(self, offset: int, size: int) -> bytes:
-        """Read bytes at an offset, fewer at the end of the file."""
+        """Read bytes at an offset, fewer at the end of the file.
+
+        Raises
+        ------
+        Transient
+            The disk or the network fails.
+        """
         try:
-            return os.pread(self._fd, size, offset)
-        except IsADirectoryError:
-            raise BadInput("a folder, not a file", file=self.name) from None
+            data = os.pread(self._fd, size, offset)
+            # one call gives no more than 2 GiB, and less where a signal comes between
+            while 0 < len(data) < size and (more := os.pread(self._fd, size - len(data), offset + len(data))):
+                data += more
+        except OSError as error:
+            raise Transient(f"the file cannot be read: {error}", file=self.name, place=f"byte {offset}") from error
+        return data
 
     def map(self) -> mmap.mmap:
         """Map the file as it is now, read-only. The map outlives the file handle."""
@@ -156,9 +175,11 @@ class FitsFile:
             raise BadInput(f"HDU {hdu.index} holds no image", file=self.name, place=f"byte {hdu.start}", remedy=_DAMAGED)
         data = self.read(hdu.start, hdu.nbytes) if hdu.start + hdu.nbytes <= self.size else b""
         if len(data) != hdu.nbytes:
-            raise BadInput(f"the data of HDU {hdu.index} are cut short", file=self.name, place=f"byte {self.size}", remedy=_DAMAGED)
+            raise BadInput(
+                f"the data of HDU {hdu.index} are cut short", file=self.name, place=f"byte {self.size}", remedy=_DAMAGED
+            )
         self._check_sum(hdu, data)
-        raw = np.frombuffer(data, _DTYPES[hdu.header["BITPIX"]]).reshape(hdu.shape)
+        raw = np.frombuffer(data, BIG_ENDIAN[hdu.header["BITPIX"]]).reshape(hdu.shape)
         scale, zero = hdu.header.get("BSCALE", 1), hdu.header.get("BZERO", 0)
         if not (_is_number(scale) and _is_number(zero)):
             raise BadInput("BSCALE or BZERO is not a number", file=self.name, place=f"HDU {hdu.index}", remedy=_DAMAGED)
@@ -208,7 +229,9 @@ def require(header: Header, keyword: str, kind: type | tuple[type, ...], *, file
     # bool is an int in Python, and a T is not a number in a header
     if isinstance(value, kind) and isinstance(value, bool) == (kind is bool):
         return value
-    wanted = {bool: "T or F", int: "a whole number", str: "a text"}.get(kind, "a number") if isinstance(kind, type) else "a number"
+    wanted = (
+        {bool: "T or F", int: "a whole number", str: "a text"}.get(kind, "a number") if isinstance(kind, type) else "a number"
+    )
     found = "is missing" if value is None else f"is {value!r}, not {wanted}"
     raise BadInput(
         f"keyword {keyword} {found}", file=file, place=f"keyword {keyword}", remedy="correct the header, or copy the file again"
@@ -223,9 +246,12 @@ def _extent(header: Header, file: str, index: int) -> tuple[tuple[int, ...], int
     """Shape and bytes of the data by BITPIX, NAXIS, PCOUNT and GCOUNT."""
     bitpix = require(header, "BITPIX", int, file=file)
     naxis = require(header, "NAXIS", int, file=file)
-    if bitpix not in _DTYPES or not 0 <= naxis <= 999:
+    if bitpix not in BIG_ENDIAN or not 0 <= naxis <= 999:
         raise BadInput(
-            f"BITPIX {bitpix} and NAXIS {naxis} describe no FITS data", file=file, place=f"HDU {index}, keyword BITPIX", remedy=_DAMAGED
+            f"BITPIX {bitpix} and NAXIS {naxis} describe no FITS data",
+            file=file,
+            place=f"HDU {index}, keyword BITPIX",
+            remedy=_DAMAGED,
         )
     axes = [require(header, f"NAXIS{i + 1}", int, file=file) for i in range(naxis)]
     pcount, gcount = header.get("PCOUNT", 0), header.get("GCOUNT", 1)

@@ -1,9 +1,9 @@
 """Raw HiPERCAM runs: one FITS file, a frame per step of its third axis.
 
-Nothing is decoded until it is asked for, and then no more than the box that was asked for. Frames up to a MiB are read whole with
-one call, which a file that shrinks or a failing disk cannot turn into more than an error. Larger ones are mapped, so
-that a box touches its own pages alone; a mapped page that a shrinking file has lost would kill the process, so the size is looked
-at before each box.
+Nothing is decoded until it is asked for, and then no more than the box that was asked for. Frames up to a MiB are read
+whole with one call, which a file that shrinks or a failing disk cannot turn into more than an error. Larger ones are
+mapped, so that a box touches its own pages alone; a mapped page that a shrinking file has lost would kill the process, so
+the size is looked at before each box.
 """
 
 from __future__ import annotations
@@ -13,30 +13,47 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from roque.errors import BadInput
 from roque.frames import CCD, Frame, Window
+from roque.frames.cards import BLOCK, parse_header
 from roque.frames.frame import Header
 from roque.frames.images import FitsFile, require
-from roque.instruments.hipercam import CCDS, NXTOT, NYTOT, STAMP_BYTES, RawWindow, ReadOut, read_out
-from roque.spool._decode import decode_all, decode_box, decode_box_grouped
-from roque.spool.source import Times, frames_from, no_frame, rows
-from roque.spool.stamps import DAY, Exposures, exposures, frame_numbers, read_stamps
+from roque.instruments import CameraDescription
+from roque.instruments.hipercam import CCDS, NXTOT, NYTOT, STAMP_BYTES, ReadOut, read_out
+from roque.instruments.rules import parse_iso
+from roque.spool._layout import CHANGED, COPY_AGAIN, Layout, RawFrame
+from roque.spool.naming import folder_night, night_of, run_kind, run_name, split_filters
+from roque.spool.source import RunInfo, Times, frames_from, no_frame, rows
+from roque.spool.stamps import DAY, FAULTS, Exposures, exposures, frame_numbers, read_stamps
 
 __all__ = ["HipercamRun"]
 
 _WHOLE = 1 << 20  # bytes of a frame up to which reading it costs less than mapping it
 _MAPPED = 64 << 20  # bytes of frames given after which mapped pages are let go: they count as memory in use
 _TIMES_AT_ONCE = 256  # frames whose times are worked out together
-_COPIED = ("DATE", "OBJECT", "FILTERS", "PI", "OBSERVER", "RA", "DEC", "RADEG", "DECDEG", "INSTRPA", "IMAGETYP", "INSTRUME", "TELESCOP")
-_CHANGED = "the file became shorter while it was read"
-_COPY_AGAIN = "wait until it is written, or copy it again"
+_COPIED: tuple[str, ...] = (
+    "DATE",
+    "OBJECT",
+    "FILTERS",
+    "PI",
+    "OBSERVER",
+    "RA",
+    "DEC",
+    "RADEG",
+    "DECDEG",
+    "INSTRPA",
+    "IMAGETYP",
+)
+_COPIED += ("INSTRUME", "TELESCOP")
 _MJD_ORDINAL = 678576  # proleptic ordinal of MJD 0
+_MOST_PROBLEMS = 100  # records of one run: more would say no more
 
 
 class HipercamRun:
@@ -48,6 +65,10 @@ class HipercamRun:
         The FITS file, plain.
     first : int
         Place of the first frame that iteration gives, from 1.
+    camera : CameraDescription
+        Whose site tells the night.
+    name : str or None
+        How the file is called, where `path` is its unpacked copy.
 
     Raises
     ------
@@ -57,31 +78,26 @@ class HipercamRun:
         There is no such file.
     """
 
-    def __init__(self, path: str | os.PathLike[str], first: int = 1) -> None:
-        self._file = FitsFile(path)
+    def __init__(
+        self, path: str | os.PathLike[str], first: int, camera: CameraDescription, name: str | os.PathLike[str] | None = None
+    ) -> None:
+        self._path = Path(path if name is None else name)
+        self._file = FitsFile(path, str(self._path))
+        self._first = first
+        self._camera = camera
         try:
-            self._first = first
             self._hdu = self._file.hdu()
-            repeated = self._hdu.block.repeated
-            if repeated:
-                keyword, byte = next(iter(repeated.items()))
-                raise BadInput(
-                    f"keyword {keyword} stands twice with different values",
-                    file=self._file.name,
-                    place=f"byte {byte}",
-                    remedy="copy the run again from the camera",
-                )
+            self._refuse_repeated()
             self.read_out = read_out(self._hdu.header, file=self._file.name)
-        except BaseException:
+            self._layout = Layout(self.read_out)
+            self._frame_header, self._ccd_headers = _headers(self._hdu.header, self.read_out, self._file.name)
+            self._blocks: dict[int, _Block] = {}
+            self._info: RunInfo | None = None
+            self.available = 0
+            self.refresh()
+        except BadInput:
             self._file.close()
             raise
-        self._layout = _Layout(self.read_out)
-        self._frame_header, self._ccd_headers = _headers(self._hdu.header, self.read_out, self._file.name)
-        self._blocks: dict[int, _Block] = {}
-        self._map: mmap.mmap | None = None
-        self._given = 0
-        self.available = 0
-        self.refresh()
 
     def __enter__(self) -> Self:
         return self
@@ -97,19 +113,32 @@ class HipercamRun:
         self._file.close()
 
     @property
-    def header(self) -> Header:
-        """The raw header."""
-        return self._hdu.header
+    def info(self) -> RunInfo:
+        """What the run is."""
+        if self._info is None:
+            self._info = self._make_info()
+        return self._info
+
+    @property
+    def problems(self) -> list[BadInput]:
+        """What is wrong with the run although it can be read, in the order of the frames."""
+        found = [*self._size_problems(), *self._stamp_problems()]
+        if len(found) > _MOST_PROBLEMS:
+            rest = BadInput(f"{len(found) - _MOST_PROBLEMS} more problems of this kind", file=self._file.name)
+            return [*found[:_MOST_PROBLEMS], rest]
+        return found
 
     def refresh(self) -> int:
         """Look again at a run that may have grown, and give `available`."""
-        # the camera may write the number of frames anew as the run grows
-        header = self._file.hdu().header
-        expected = require(header, "NAXIS3", int, file=self._file.name)
-        whole = (self._file.size - self._hdu.start) // self.read_out.frame_bytes
-        self.expected = expected
-        self.available = max(0, min(expected, whole))
-        self._map = None
+        # the camera may write the number of frames anew as the run grows; it stands in the first block
+        header = parse_header(self._file.read(0, BLOCK), file=self._file.name).header
+        self._expected = max(0, require(header, "NAXIS3", int, file=self._file.name))
+        self._size = self._file.size
+        whole = (self._size - self._hdu.start) // self.read_out.frame_bytes
+        self.available = max(0, min(self._expected, whole))
+        self._info = None
+        self._map: mmap.mmap | None = None
+        self._given = 0
         return self.available
 
     def frame(self, number: int) -> Frame:
@@ -124,8 +153,7 @@ class HipercamRun:
         """
         if not 1 <= number <= self.available:
             raise no_frame(number, self.available, self._file.name)
-        raw = self._raw(number)
-        return self._assemble(number, [[w.lazy(raw) for w in windows] for windows in self._layout.ccds])
+        return self._assemble(number, self._layout.lazy(self._raw(number)))
 
     def load(self, number: int) -> Frame:
         """Frame at a place in the run with all its pixels decoded, in one pass: the quickest way to whole frames.
@@ -137,10 +165,7 @@ class HipercamRun:
         """
         if not 1 <= number <= self.available:
             raise no_frame(number, self.available, self._file.name)
-        layout = self._layout
-        out = np.empty(layout.npixels, np.float32)
-        decode_all(self._raw(number).checked(), layout.sets, layout.table, layout.grouped, out)
-        return self._assemble(number, [[w.loaded(out) for w in windows] for windows in layout.ccds])
+        return self._assemble(number, self._layout.decoded(self._raw(number)))
 
     def times(self) -> Times:
         """Mid-times and exposures of all frames now available, one row per frame and CCD, in the order of the data."""
@@ -162,6 +187,110 @@ class HipercamRun:
         ]
         return np.concatenate(table)
 
+    def _refuse_repeated(self) -> None:
+        for keyword, byte in self._hdu.block.repeated.items():
+            raise BadInput(
+                f"keyword {keyword} stands twice with different values",
+                file=self._file.name,
+                place=f"byte {byte}",
+                remedy="copy the run again from the camera",
+            )
+
+    def _make_info(self) -> RunInfo:
+        header, setup = self._hdu.header, self.read_out
+        windows = {ccd: {w.label: w.geometry for w in setup.windows if w.ccd == ccd} for ccd in CCDS}
+        return RunInfo(
+            instrument=self._camera.name,
+            source="hl",
+            name=run_name(self._path),
+            night=self._night(),
+            kind=run_kind(str(header.get("IMAGETYP", "")), str(header.get("OBJECT", ""))),
+            object=str(header.get("OBJECT", "")),
+            mode=setup.mode,
+            xbin=setup.xbin,
+            ybin=setup.ybin,
+            speed=str(header["ESO DET SPEED"]),
+            filters=split_filters(str(header.get("FILTERS", "")), CCDS),
+            nskips=dict(zip(CCDS, setup.nskips, strict=True)),
+            clear=setup.clear,
+            windows=windows,
+            expected=self._expected,
+            exposure=1e-3 * setup.timing.expose,
+            header=header,
+            camera=self._camera.name,
+        )
+
+    def _night(self) -> date:
+        """Night by the folder, else by the first good time, else by the header's date."""
+        if (night := folder_night(self._path)) is not None:
+            return night
+        for b in range(-(-self.available // _TIMES_AT_ONCE)):
+            times = self._block(b).times
+            if (good := np.flatnonzero(times.fault == 0)).size:
+                return night_of(float(times.day[good[0]] + times.fraction[good[0]]), self._camera.site.longitude)
+        stamp = parse_iso(str(self._hdu.header.get("DATE", "")))
+        if stamp is not None:
+            return night_of(stamp[0] + stamp[1] / DAY, self._camera.site.longitude)
+        raise BadInput(
+            "no frame has a good time and the header no date: the night cannot be told",
+            file=self._file.name,
+            place="keyword DATE",
+            remedy="put the run into a folder named after its night (YYYY-MM-DD)",
+        )
+
+    def _size_problems(self) -> list[BadInput]:
+        """Frames lost at the end, or bytes beyond them."""
+        size, start, name = self.read_out.frame_bytes, self._hdu.start, self._file.name
+        data_end = start + -(-self._expected * size // BLOCK) * BLOCK
+        if self.available < self._expected:
+            rest = (self._size - start) % size
+            where = f"inside frame {self.available + 1}" if rest and self._size > start else f"after frame {self.available}"
+            return [
+                BadInput(
+                    f"the run is cut short {where}: {self._expected - self.available} of {self._expected} frames are lost",
+                    file=name,
+                    place=f"byte {self._size}",
+                    remedy="copy it again if the camera still has it; the whole frames are used",
+                )
+            ]
+        if self._size > data_end:
+            return [
+                BadInput(
+                    f"{self._size - data_end} bytes after the {self._expected} frames of the header are left out",
+                    file=name,
+                    place=f"byte {data_end}",
+                    remedy="none is needed if the run was stopped by hand; else check NAXIS3",
+                )
+            ]
+        return []
+
+    def _stamp_problems(self) -> list[BadInput]:
+        """Frames dropped, and ranges of frames whose time cannot be trusted."""
+        blocks = [self._block(b).times for b in range(-(-self.available // _TIMES_AT_ONCE))]
+        if not blocks:
+            return []
+        number = np.concatenate([e.number for e in blocks])
+        fault = np.concatenate([e.fault for e in blocks])
+        found: list[tuple[int, BadInput]] = []
+        steps = np.diff(number, prepend=0)
+        for at in np.flatnonzero(steps > 1).tolist():
+            lost = int(steps[at]) - 1
+            found.append(
+                (
+                    at,
+                    BadInput(
+                        f"{lost} frames were dropped by the camera before it", file=self._file.name, place=f"frame {number[at]}"
+                    ),
+                )
+            )
+        edges = np.flatnonzero(np.diff(fault, prepend=0, append=0))
+        for start, end in pairwise(edges.tolist()):
+            if fault[start]:
+                frames = f"frame {number[start]}" if end == start + 1 else f"frames {number[start]} to {number[end - 1]}"
+                remedy = "the counts are used; the times are flagged"
+                found.append((start, BadInput(FAULTS[fault[start]], file=self._file.name, place=frames, remedy=remedy)))
+        return [problem for _, problem in sorted(found, key=lambda item: item[0])]
+
     def _assemble(self, number: int, windows: list[list[Window]]) -> Frame:
         block, at = self._block((number - 1) // _TIMES_AT_ONCE), (number - 1) % _TIMES_AT_ONCE
         ccds = {}
@@ -169,28 +298,38 @@ class HipercamRun:
             CCDS, self._layout.labels, windows, self._ccd_headers, *block.ccds[at], strict=True
         ):
             ccds[label] = CCD(
-                dict(zip(labels, own, strict=True)), NXTOT, NYTOT, 0, 0, mjd_int, mjd_frac, exposure, time_ok, data_ok, header.copy()
+                dict(zip(labels, own, strict=True)),
+                NXTOT,
+                NYTOT,
+                0,
+                0,
+                mjd_int,
+                mjd_frac,
+                exposure,
+                time_ok,
+                data_ok,
+                header.copy(),
             )
-        n, day, fraction, good = block.frames[at]
+        n, day, fraction, fault = block.frames[at]
         stamp = {
             "TIMSTAMP": _iso(day, fraction),
             "MJDINT": day,
             "MJDFRAC": fraction,
             "MJDUTC": day + fraction,
-            "GOODTIME": good,
+            "GOODTIME": fault == 0,
             "NFRAME": n,
         }
         return Frame(ccds, n, self._frame_header | stamp)
 
-    def _raw(self, number: int) -> _Raw:
+    def _raw(self, number: int) -> RawFrame:
         """Words of a frame, read or mapped."""
         size = self.read_out.frame_bytes
         start = self._hdu.start + (number - 1) * size
         if size <= _WHOLE:
             data = self._file.read(start, size)
             if len(data) < size:
-                raise BadInput(_CHANGED, file=self._file.name, place=f"frame {number}", remedy=_COPY_AGAIN)
-            return _Raw(np.frombuffer(data, np.uint16), None, 0, number, self._file.name)
+                raise BadInput(CHANGED, file=self._file.name, place=f"frame {number}", remedy=COPY_AGAIN)
+            return RawFrame(np.frombuffer(data, np.uint16), None, 0, number, self._file.name)
         if self._map is None:
             self._map = self._file.map()
             self._given = 0
@@ -199,9 +338,9 @@ class HipercamRun:
             self._given = 0
         self._given += size
         if start + size > len(self._map):
-            raise BadInput(_CHANGED, file=self._file.name, place=f"frame {number}", remedy=_COPY_AGAIN)
+            raise BadInput(CHANGED, file=self._file.name, place=f"frame {number}", remedy=COPY_AGAIN)
         words = np.frombuffer(self._map, np.uint16, size // 2, start)
-        return _Raw(words, self._map, start + size, number, self._file.name)
+        return RawFrame(words, self._map, start + size, number, self._file.name)
 
     def _block(self, b: int) -> _Block:
         """Times of a block of frames; numbers are told from two neighbours on each side."""
@@ -222,93 +361,8 @@ class HipercamRun:
         end = self._hdu.start + number * self.read_out.frame_bytes
         data = self._file.read(end - STAMP_BYTES, STAMP_BYTES)
         if len(data) < STAMP_BYTES:
-            raise BadInput(_CHANGED, file=self._file.name, place=f"frame {number}", remedy=_COPY_AGAIN)
+            raise BadInput(CHANGED, file=self._file.name, place=f"frame {number}", remedy=COPY_AGAIN)
         return data
-
-
-@dataclass(frozen=True, slots=True)
-class _Raw:
-    """Words of a frame."""
-
-    words: NDArray[np.uint16]
-    map: mmap.mmap | None
-    end: int
-    number: int
-    file: str
-
-    def checked(self) -> NDArray[np.uint16]:
-        """Words, after a look whether the file still holds them."""
-        if self.map is not None and self.map.size() < self.end:
-            raise BadInput(_CHANGED, file=self.file, place=f"frame {self.number}", remedy=_COPY_AGAIN)
-        return self.words
-
-
-class _RawPixels:
-    """Pixels of a window, decoded when asked for."""
-
-    __slots__ = ("place", "raw")
-
-    def __init__(self, place: _Place, raw: _Raw) -> None:
-        self.place = place
-        self.raw = raw
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.place.shape
-
-    def __getitem__(self, key: tuple[slice, slice]) -> NDArray[np.float32]:
-        place = self.place
-        ny, nx = place.shape
-        y0, y1, _ = key[0].indices(ny)
-        x0, x1, _ = key[1].indices(nx)
-        first = place.first + y0 * place.row_step + x0 * place.column_step
-        words, ny, nx = self.raw.checked(), max(0, y1 - y0), max(0, x1 - x0)
-        if place.grouped:
-            return decode_box_grouped(words, place.base, place.stream, first, place.row_step, place.column_step, ny, nx)
-        start = place.base + 20 * first + place.stream
-        return decode_box(words, start, 20 * place.row_step, 20 * place.column_step, ny, nx)
-
-
-class _Place:
-    """Where the pixels of a window lie in a frame, worked out once per run; raw pixels are counted through their set."""
-
-    def __init__(self, window: RawWindow, setup: ReadOut, offset: int) -> None:
-        group, g = setup.sets[window.group], window.geometry
-        self.geometry = g
-        self.shape = (g.ny, g.nx)
-        self.base = group.base
-        self.stream = window.stream
-        self.grouped = setup.nsamp != 4
-        self.first = window.y0 * group.nx + window.x0
-        self.row_step = window.ystep * group.nx
-        self.column_step = window.xstep
-        self.offset = offset  # in the array of all pixels
-        self.row = [window.stream, window.x0, window.xstep, window.y0, window.ystep, g.nx, g.ny, offset]
-
-    def lazy(self, raw: _Raw) -> Window:
-        return Window(self.geometry, _RawPixels(self, raw))
-
-    def loaded(self, out: NDArray[np.float32]) -> Window:
-        ny, nx = self.shape
-        return Window(self.geometry, out[self.offset : self.offset + ny * nx].reshape(ny, nx))
-
-
-class _Layout:
-    """Places of all windows, and the same as tables for the kernel that decodes them all."""
-
-    def __init__(self, setup: ReadOut) -> None:
-        self.labels = [[w.label for w in setup.windows if w.ccd == ccd] for ccd in CCDS]
-        places, self.npixels = [], 0
-        for window in setup.windows:
-            places.append(_Place(window, setup, self.npixels))
-            self.npixels += window.geometry.nx * window.geometry.ny
-        pairs = list(zip(setup.windows, places, strict=True))
-        self.ccds = [[p for w, p in pairs if w.ccd == ccd] for ccd in CCDS]
-        self.grouped = setup.nsamp != 4
-        table = [[p.row for w, p in pairs if w.group == i] for i in range(len(setup.sets))]
-        ends = np.cumsum([0, *map(len, table)])
-        self.table = np.array([row for part in table for row in part], np.int64)
-        self.sets = np.array([[s.base, s.nx, s.ny, ends[i], ends[i + 1]] for i, s in enumerate(setup.sets)], np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,12 +371,12 @@ class _Block:
 
     times: Exposures
     upto: int
-    frames: list[tuple[int, int, float, bool]]
+    frames: list[tuple[int, int, float, int]]
     ccds: list[tuple[list[int], list[float], list[float], list[bool], list[bool]]]
 
     @classmethod
     def of(cls, e: Exposures, upto: int) -> _Block:
-        frames = list(zip(e.number.tolist(), e.day.tolist(), e.fraction.tolist(), e.good.tolist(), strict=True))
+        frames = list(zip(e.number.tolist(), e.day.tolist(), e.fraction.tolist(), e.fault.tolist(), strict=True))
         columns: list[Any] = [a.tolist() for a in (e.mjd_int, e.mjd_frac, e.exposure, e.time_ok, e.data_ok)]
         return cls(e, upto, frames, list(zip(*columns, strict=True)))
 
@@ -347,4 +401,5 @@ def _iso(day: int, fraction: float) -> str:
     days, ns = divmod(round(fraction * DAY * 1e9), int(DAY * 1e9))
     seconds, ns = divmod(ns, 10**9)
     minutes, second = divmod(seconds, 60)
-    return f"{date.fromordinal(day + days + _MJD_ORDINAL).isoformat()}T{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}.{ns:09d}"
+    today = date.fromordinal(day + days + _MJD_ORDINAL).isoformat()
+    return f"{today}T{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}.{ns:09d}"

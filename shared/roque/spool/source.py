@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -78,7 +78,7 @@ class RunInfo:
     instrument: str
     source: str
     name: str
-    night: datetime.date
+    night: dt.date
     kind: str
     object: str
     mode: str
@@ -162,6 +162,6 @@ def rows(n: int, ccds: tuple[str, ...], **columns: Any) -> Times:
     table = np.zeros((n, len(ccds)), TIMES)
     table["ccd"] = ccds
     for name, values in columns.items():
-        values = np.asarray(values)
-        table[name] = values[:, None] if values.ndim == 1 else values
+        array = np.asarray(values)
+        table[name] = array[:, None] if array.ndim == 1 else array
     return table.reshape(-1)

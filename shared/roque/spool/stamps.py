@@ -10,11 +10,19 @@ from numpy.typing import NDArray
 
 from roque.instruments.hipercam import STAMP_BYTES, ReadOut
 
-__all__ = ["Exposures", "Stamps", "exposures", "frame_numbers", "read_stamps"]
+__all__ = ["FAULTS", "Exposures", "Stamps", "exposures", "frame_numbers", "read_stamps"]
 
 DAY = 86400.0
 _NO_TIME = 51544  # MJD of 2000-01-01: frames without a time are counted from there, a second each
+_MOST_DROPPED = 1_000_000  # frames; more is not believed even where neighbours agree
 _WORDS = STAMP_BYTES // 2 - 1  # the last word is not used
+
+FAULTS = (
+    "good",
+    "the time stamp has an impossible date",
+    "the clock was not synchronised",
+    "the frame counter in the time stamp is damaged",
+)
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -55,8 +63,8 @@ class Exposures:
         Frame numbers.
     day, fraction : array of int64, array of float64
         Time stamp, MJD(UTC), of frames: the replacement where it is bad.
-    good : array of bool
-        Whether the time stamp of a frame can be trusted.
+    fault : array of int64
+        Why the time stamp of a frame cannot be trusted, as an index of `FAULTS`; 0 where it can.
     mjd_int, mjd_frac : array of int64, array of float64
         Mid-exposure. The fraction is below 0 for an exposure that ended just after midnight.
     exposure : array of float64
@@ -68,7 +76,7 @@ class Exposures:
     number: Ints
     day: Ints
     fraction: NDArray[np.float64]
-    good: Bools
+    fault: Ints
     mjd_int: Ints
     mjd_frac: NDArray[np.float64]
     exposure: NDArray[np.float64]
@@ -91,7 +99,7 @@ def read_stamps(raw: bytes) -> Stamps:
     numbers = stamp[:, :32].view("<u4").astype(np.int64)
     satellites, synced = stamp[:, 32:].view("i1").T
     counter, _, year, yearday, hour, minute, second, nanosecond = numbers.T
-    valid = (year >= 1582) & (year <= 9999) & (hour < 24) & (minute < 60) & (second < 60) & (nanosecond < 1_000_000_000)
+    valid = (year >= 1582) & (year <= 9998) & (hour < 24) & (minute < 60) & (second < 60) & (nanosecond < 1_000_000_000)
     # days of the year are checked against the length of that year; impossible years are put aside first
     start = _new_year(np.where(valid, year, 2000))
     length = _new_year(np.where(valid, year, 2000) + 1) - start
@@ -141,9 +149,6 @@ def frame_numbers(counter: Ints, first: int = 1) -> tuple[Ints, Bools]:
     return place + filled, junk
 
 
-_MOST_DROPPED = 1_000_000  # beyond, the number would not be believed even where neighbours agree
-
-
 def exposures(stamps: Stamps, number: Ints, junk: Bools, setup: ReadOut) -> Exposures:
     """Mid-exposure times of frames from their stamps.
 
@@ -159,13 +164,14 @@ def exposures(stamps: Stamps, number: Ints, junk: Bools, setup: ReadOut) -> Expo
     Notes
     -----
     With E the exposure delay and s the skips of a CCD, frame n of it ends its exposure of ``delta*s + length`` at
-    ``stamp + offset - delta*s/2`` (middle). Offset and length differ for the first frame with data, n = s + 1, which alone was not
-    exposed during a read-out before.
+    ``stamp + offset - delta*s/2`` (middle). Offset and length differ for the first frame with data, n = s + 1, which alone
+    was not exposed during a read-out before.
     """
-    good = stamps.valid & stamps.locked & ~junk
-    day = np.where(good, stamps.day, _NO_TIME)
-    fraction = np.where(good, stamps.fraction, number / DAY)
-    # a time counted from 2000-01-01 may go beyond its first day
+    fault = np.select([junk, ~stamps.valid, ~stamps.locked], [3, 1, 2], 0)
+    # an impossible date is replaced; a time that only may not be trusted is kept
+    day = np.where(stamps.valid, stamps.day, _NO_TIME)
+    fraction = np.where(stamps.valid, stamps.fraction, number / DAY)
+    # seconds counted from 2000-01-01 may go beyond its first day
     carry = np.floor(fraction).astype(np.int64)
     day, fraction = day + carry, fraction - carry
     delta, (offset1, offset2), (length1, length2) = _constants(setup)
@@ -180,11 +186,11 @@ def exposures(stamps: Stamps, number: Ints, junk: Bools, setup: ReadOut) -> Expo
         number=number,
         day=day,
         fraction=fraction,
-        good=good,
+        fault=fault,
         mjd_int=day[:, None] + carry,
         mjd_frac=mjd_frac - carry,
         exposure=1e-3 * (delta * skips + np.where(is_first, length1, length2)),
-        time_ok=in_cycle & good[:, None],
+        time_ok=in_cycle & (fault == 0)[:, None],
         data_ok=in_cycle & (n > setup.timing.drift_windows),
     )
 

@@ -1,0 +1,114 @@
+"""Raw HiPERCAM pixels: where those of a window lie in a frame, and how they are got."""
+
+from __future__ import annotations
+
+import mmap
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roque.errors import BadInput
+from roque.frames import Window
+from roque.instruments.hipercam import CCDS, RawWindow, ReadOut
+from roque.spool._decode import decode_all, decode_box, decode_box_grouped
+
+__all__ = ["CHANGED", "COPY_AGAIN", "Layout", "RawFrame"]
+
+CHANGED = "the file became shorter while it was read"
+COPY_AGAIN = "wait until it is written, or copy it again"
+
+
+@dataclass(frozen=True, slots=True)
+class RawFrame:
+    """Words of a frame."""
+
+    words: NDArray[np.uint16]
+    map: mmap.mmap | None
+    end: int
+    number: int
+    file: str
+
+    def checked(self) -> NDArray[np.uint16]:
+        """Words, after a look whether the file still holds them."""
+        if self.map is not None and self.map.size() < self.end:
+            raise BadInput(CHANGED, file=self.file, place=f"frame {self.number}", remedy=COPY_AGAIN)
+        return self.words
+
+
+class RawPixels:
+    """Pixels of a window, decoded when asked for."""
+
+    __slots__ = ("place", "raw")
+
+    def __init__(self, place: _Place, raw: RawFrame) -> None:
+        self.place = place
+        self.raw = raw
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.place.shape
+
+    def __getitem__(self, key: tuple[slice, slice]) -> NDArray[np.float32]:
+        place = self.place
+        ny, nx = place.shape
+        y0, y1, _ = key[0].indices(ny)
+        x0, x1, _ = key[1].indices(nx)
+        first = place.first + y0 * place.row_step + x0 * place.column_step
+        words, ny, nx = self.raw.checked(), max(0, y1 - y0), max(0, x1 - x0)
+        if place.grouped:
+            return decode_box_grouped(words, place.base, place.stream, first, place.row_step, place.column_step, ny, nx)
+        start = place.base + 20 * first + place.stream
+        return decode_box(words, start, 20 * place.row_step, 20 * place.column_step, ny, nx)
+
+
+class _Place:
+    """Where the pixels of a window lie in a frame, worked out once per run; raw pixels are counted through their set."""
+
+    def __init__(self, window: RawWindow, setup: ReadOut, offset: int) -> None:
+        group, g = setup.sets[window.group], window.geometry
+        self.geometry = g
+        self.shape = (g.ny, g.nx)
+        self.base = group.base
+        self.stream = window.stream
+        self.grouped = setup.nsamp != 4
+        self.first = window.y0 * group.nx + window.x0
+        self.row_step = window.ystep * group.nx
+        self.column_step = window.xstep
+        self.offset = offset  # in the array of all pixels
+        self.row = [window.stream, window.x0, window.xstep, window.y0, window.ystep, g.nx, g.ny, offset]
+
+    def lazy(self, raw: RawFrame) -> Window:
+        return Window(self.geometry, RawPixels(self, raw))
+
+    def loaded(self, out: NDArray[np.float32]) -> Window:
+        ny, nx = self.shape
+        return Window(self.geometry, out[self.offset : self.offset + ny * nx].reshape(ny, nx))
+
+
+class Layout:
+    """Places of all windows, and the same as tables for the kernel that decodes them all."""
+
+    def __init__(self, setup: ReadOut) -> None:
+        self.labels = [[w.label for w in setup.windows if w.ccd == ccd] for ccd in CCDS]
+        places, self._npixels = [], 0
+        for window in setup.windows:
+            places.append(_Place(window, setup, self._npixels))
+            self._npixels += window.geometry.nx * window.geometry.ny
+        pairs = list(zip(setup.windows, places, strict=True))
+        self._ccds = [[p for w, p in pairs if w.ccd == ccd] for ccd in CCDS]
+        self._grouped = setup.nsamp != 4
+        table = [[p.row for w, p in pairs if w.group == i] for i in range(len(setup.sets))]
+        ends = np.cumsum([0, *map(len, table)])
+        self._table = np.array([row for part in table for row in part], np.int64)
+        self._sets = np.array([[s.base, s.nx, s.ny, ends[i], ends[i + 1]] for i, s in enumerate(setup.sets)], np.int64)
+
+    def lazy(self, raw: RawFrame) -> list[list[Window]]:
+        """Windows of each CCD, decoded when asked for."""
+        return [[place.lazy(raw) for place in places] for places in self._ccds]
+
+    def decoded(self, raw: RawFrame) -> list[list[Window]]:
+        """Windows of each CCD, all decoded in one pass."""
+        out = np.empty(self._npixels, np.float32)
+        decode_all(raw.checked(), self._sets, self._table, self._grouped, out)
+        return [[place.loaded(out) for place in places] for places in self._ccds]

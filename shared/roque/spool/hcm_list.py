@@ -1,0 +1,223 @@
+"""Runs of hcm files: named in a list, or given one by one."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from datetime import date
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from roque.errors import BadInput, NotFound
+from roque.frames import Frame
+from roque.frames.hcm import read_hcm, scan_hcm
+from roque.instruments import CameraDescription
+from roque.instruments.rules import parse_iso
+from roque.spool.naming import folder_night, night_of, run_kind, run_name, split_filters
+from roque.spool.source import RunInfo, Times, frames_from, no_frame, rows
+
+__all__ = ["HcmList", "hcm_info", "read_list"]
+
+_LONGEST = 16 << 20  # bytes of a list
+
+
+class HcmList:
+    """A run of hcm files in the order given; a `FrameSource`.
+
+    Parameters
+    ----------
+    resource : path or sequence of paths
+        A list (.lis), or the files themselves.
+    first : int
+        Place of the first frame that iteration gives, from 1.
+    camera : CameraDescription
+        Whose site tells the night.
+
+    Raises
+    ------
+    BadInput
+        The list cannot be read or is empty.
+    NotFound
+        There is no such list.
+    """
+
+    def __init__(
+        self, resource: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], first: int, camera: CameraDescription
+    ) -> None:
+        if isinstance(resource, str | os.PathLike):
+            self._list: Path | None = Path(resource)
+            self._paths = read_list(self._list)
+        else:
+            self._list = None
+            self._paths = [Path(path) for path in resource]
+        if not self._paths:
+            raise BadInput("a run of no files", file=str(self._list) if self._list else None, remedy="name at least one")
+        self._first = first
+        self._camera = camera
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Frame]:
+        return frames_from(self, self._first)
+
+    def close(self) -> None:
+        """Do nothing: each file is opened for as long as it is read."""
+
+    @property
+    def available(self) -> int:
+        """Frames."""
+        return len(self._paths)
+
+    @property
+    def paths(self) -> list[Path]:
+        """Files in the order of the frames."""
+        return list(self._paths)
+
+    @property
+    def problems(self) -> list[BadInput]:
+        """Files of the list that do not exist."""
+        return [
+            BadInput("no such file", file=str(path), place=f"frame {i}", remedy="take it off the list, or bring it back")
+            for i, path in enumerate(self._paths, start=1)
+            if not path.exists()
+        ]
+
+    @property
+    def info(self) -> RunInfo:
+        """What the run is, from its first frame."""
+        name = run_name(self._list) if self._list else sequence_name(self._paths[0])[0]
+        return hcm_info(scan_hcm(self._paths[0]), self._paths[0], name, self._camera)
+
+    def refresh(self) -> int:
+        """Read the list again, and give `available`."""
+        if self._list:
+            self._paths = read_list(self._list)
+        return self.available
+
+    def frame(self, number: int) -> Frame:
+        """Frame at a place in the list, which is its number too.
+
+        Raises
+        ------
+        NotFound
+            The list is shorter, or the file does not exist.
+        BadInput
+            The file cannot be read.
+        """
+        if not 1 <= number <= self.available:
+            raise no_frame(number, self.available, str(self._list or self._paths[0].parent))
+        frame = read_hcm(self._paths[number - 1])
+        frame.number = number
+        return frame
+
+    def times(self) -> Times:
+        """Mid-times and exposures of all frames; CCDs are those of the first."""
+        frames = [scan_hcm(path) for path in self._paths]
+        labels = tuple(frames[0].ccds)
+        for frame, path in zip(frames, self._paths, strict=True):
+            if tuple(frame.ccds) != labels:
+                raise BadInput(f"CCDs {', '.join(frame.ccds)} where the first frame has {', '.join(labels)}", file=str(path))
+        table = [[frame.ccds[label] for label in labels] for frame in frames]
+        return rows(
+            len(frames),
+            labels,
+            frame=range(1, len(frames) + 1),
+            mjd_int=[[c.mjd_int for c in ccds] for ccds in table],
+            mjd_frac=[[c.mjd_frac for c in ccds] for ccds in table],
+            exposure=[[c.exposure for c in ccds] for ccds in table],
+            time_ok=[[c.time_ok and not math.isnan(c.mjd_frac) for c in ccds] for ccds in table],
+            data_ok=[[c.data_ok for c in ccds] for ccds in table],
+        )
+
+
+def read_list(path: Path) -> list[Path]:
+    """Read a list of hcm files.
+
+    One name a line, relative to the folder of the list; '.hcm' is added where it is missing; lines that start with # and
+    blank ones are left out.
+
+    Raises
+    ------
+    BadInput
+        Not a text, or far too long.
+    NotFound
+        There is no such file.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_LONGEST + 1)
+        text = raw.decode("utf-8")
+    except FileNotFoundError:
+        raise NotFound("no such list", file=str(path)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"not a list: {error}", file=str(path)) from None
+    if len(raw) > _LONGEST or "\0" in text:
+        raise BadInput("not a list", file=str(path), remedy="give a text with one file name a line")
+    names = [line.strip() for line in text.splitlines()]
+    names = [name for name in names if name and not name.startswith("#")]
+    return [path.parent / (name if name.endswith(".hcm") else f"{name}.hcm") for name in names]
+
+
+def sequence_name(path: Path) -> tuple[str, bool]:
+    """Name of the run that an hcm file belongs to, and whether others may: 'run0005_012.hcm' is a frame of run0005."""
+    name = run_name(path)
+    stem, _, number = name.rpartition("_")
+    return (stem, True) if stem and number.isdigit() else (name, False)
+
+
+def hcm_info(frame: Frame, path: Path, name: str, camera: CameraDescription) -> RunInfo:
+    """What a run of hcm files is, from its first frame.
+
+    Raises
+    ------
+    BadInput
+        The frame has no time and its folder is not named after a night.
+    """
+    header, labels = frame.header, tuple(frame.ccds)
+    geometry = next(iter(next(iter(frame.ccds.values())).windows.values())).geometry
+    clear, exposure = header.get("CLEAR"), header.get("EXPTIME")
+    return RunInfo(
+        instrument=camera.name,
+        source="hf",
+        name=name,
+        night=folder_night(path) or _night(frame, path, camera),
+        kind=run_kind(str(header.get("IMAGETYP", "")), str(header.get("OBJECT", ""))),
+        object=str(header.get("OBJECT", "")),
+        mode=str(header.get("MODE", "")),
+        xbin=geometry.xbin,
+        ybin=geometry.ybin,
+        speed=str(header.get("SPEED", header.get("GAINSPED", ""))),
+        filters=split_filters(str(header.get("FILTERS", header.get("FILTER", ""))), labels),
+        nskips={label: _skips(ccd.header.get("NCYCLE", 1)) for label, ccd in frame.ccds.items()},
+        clear=clear if isinstance(clear, bool) else None,
+        windows={label: {w: window.geometry for w, window in ccd.windows.items()} for label, ccd in frame.ccds.items()},
+        expected=None,
+        exposure=float(exposure) if isinstance(exposure, int | float) else next(iter(frame.ccds.values())).exposure,
+        header=header,
+        camera=camera.name,
+    )
+
+
+def _skips(ncycle: object) -> int:
+    return max(0, ncycle - 1) if isinstance(ncycle, int) else 0
+
+
+def _night(frame: Frame, path: Path, camera: CameraDescription) -> date:
+    for ccd in frame.ccds.values():
+        if ccd.time_ok and not math.isnan(ccd.mjd_frac):
+            return night_of(ccd.mjd, camera.site.longitude)
+    for keyword in ("TIMSTAMP", "DATE-OBS", "DATE"):
+        if stamp := parse_iso(str(frame.header.get(keyword, ""))):
+            return night_of(stamp[0] + stamp[1] / 86400.0, camera.site.longitude)
+    raise BadInput(
+        "the frame has no time: its night cannot be told",
+        file=str(path),
+        place="keyword MJDINT",
+        remedy="put it into a folder named after its night (YYYY-MM-DD)",
+    )

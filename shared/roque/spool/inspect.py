@@ -1,0 +1,186 @@
+"""Telling what a file is from its headers, for registration."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from roque.errors import BadInput
+from roque.frames.frame import Header
+from roque.frames.hcm import scan_hcm
+from roque.frames.images import FitsFile
+from roque.instruments import CameraDescription, identify, load_camera
+from roque.spool.described import describe, merged_header
+from roque.spool.hcm_list import hcm_info, read_list, sequence_name
+from roque.spool.hipercam import HipercamRun
+from roque.spool.naming import run_name
+from roque.spool.source import RunInfo
+from roque.spool.unpack import unpack
+
+__all__ = ["Inspected", "inspect"]
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """What a file is.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    source : str
+        What reads it, for `data_source`: 'hl', 'hf' or 'fits'.
+    camera : str
+        Name of the camera's description.
+    name : str
+        Name of the run that it is or belongs to.
+    night : datetime.date
+        Date of the evening.
+    kind, object : str
+        As in `RunInfo`.
+    group : tuple of str or None
+        Files of a folder with the same group (and camera and source) are frames of one run; None: the file is a run by itself.
+    mjd : float
+        Mid-exposure of a frame, MJD(UTC): frames of a group are in the order of `mjd`. NaN where it is not known or not asked.
+    info : RunInfo or None
+        What the run is, for a file that is a run by itself.
+    members : tuple of Path
+        Files that a list names: they are not runs of their own.
+    """
+
+    path: Path
+    source: str
+    camera: str
+    name: str
+    night: date
+    kind: str
+    object: str
+    group: tuple[str, ...] | None = None
+    mjd: float = float("nan")
+    info: RunInfo | None = None
+    members: tuple[Path, ...] = ()
+
+
+def inspect(path: Path, cameras: Mapping[str, CameraDescription], cache: Path | None = None) -> Inspected:
+    """Tell what a file is, from its headers and the time stamps of its first frames.
+
+    Parameters
+    ----------
+    path : Path
+        The file; .gz is unpacked for it.
+    cameras : dict of str to CameraDescription
+        Known cameras by name.
+    cache : Path or None
+        Folder for unpacked files; None: one that is removed again.
+
+    Returns
+    -------
+    Inspected
+
+    Raises
+    ------
+    BadInput
+        Not FITS, of an unknown camera, shorter than its header says, a keyword missing or contradictory, a name that no run can
+        have: the message says which, where, and what to do.
+    NotFound
+        There is no such file.
+    """
+    if cache is None:
+        with tempfile.TemporaryDirectory(prefix="roque-") as own:
+            return inspect(path, cameras, Path(own))
+    if path.suffix.lower() == ".lis":
+        return _inspect_list(path, cameras)
+    header = _first_header(path, cache)
+    if "HIPERCAM" in header:
+        return _inspect_hcm(path, unpack(path, cache), cameras)
+    camera = _raw_camera(header, cameras)
+    if camera is not None:
+        with HipercamRun(unpack(path, cache), 1, camera, path) as run:
+            info = run.info
+        return _whole_run(path, info)
+    merged, shape = merged_header(path, cache)
+    camera = identify(merged, cameras, file=str(path))
+    if camera.header is None:
+        raise BadInput(f"an image of camera {camera.name} that is not one of its raw runs", file=str(path))
+    if camera.header.hdu is not None:
+        merged, shape = merged_header(path, cache, camera.header.hdu)
+    exposure = describe(merged, shape, path, camera)
+    return Inspected(
+        path=path,
+        source="fits",
+        camera=camera.name,
+        name=exposure.run_name,
+        night=exposure.night,
+        kind=exposure.kind,
+        object=exposure.object,
+        group=exposure.group,
+        mjd=exposure.mjd_int + exposure.mjd_frac,
+    )
+
+
+def _first_header(path: Path, cache: Path) -> Header:
+    """Header of the first HDU that was in the file before it was packed."""
+    packed = path.suffix.lower() == ".fz"
+    with FitsFile(path if packed else unpack(path, cache), str(path)) as file:
+        first = file.hdu()
+        if packed and first.end < file.size:
+            second = file.hdu(first.end, 1)
+            return first.header | (second.header if "ZSIMPLE" in second.header else {})
+        return first.header
+
+
+def _raw_camera(header: Header, cameras: Mapping[str, CameraDescription]) -> CameraDescription | None:
+    """Camera of a raw HiPERCAM run, None if the header is none of such a run."""
+    matching = [c for c in cameras.values() if c.source == "hl" and c.matches(header)]
+    return max(matching, key=lambda c: len(c.identify), default=None)
+
+
+def _whole_run(path: Path, info: RunInfo, members: tuple[Path, ...] = ()) -> Inspected:
+    return Inspected(
+        path=path,
+        source=info.source,
+        camera=info.camera,
+        name=info.name,
+        night=info.night,
+        kind=info.kind,
+        object=info.object,
+        info=info,
+        members=members,
+    )
+
+
+def _inspect_hcm(path: Path, plain: Path, cameras: Mapping[str, CameraDescription]) -> Inspected:
+    frame = scan_hcm(plain)
+    name, numbered = sequence_name(path)
+    info = hcm_info(frame, path, name, _hcm_camera(frame.header, cameras))
+    if not numbered:
+        return _whole_run(path, info)
+    ccd = next(iter(frame.ccds.values()))
+    return Inspected(
+        path=path,
+        source="hf",
+        camera=info.camera,
+        name=name,
+        night=info.night,
+        kind=info.kind,
+        object=info.object,
+        group=(str(info.night), name),
+        mjd=ccd.mjd,
+    )
+
+
+def _inspect_list(path: Path, cameras: Mapping[str, CameraDescription]) -> Inspected:
+    members = tuple(read_list(path))
+    if not members:
+        raise BadInput("the list names no file", file=str(path), remedy="give one file name a line")
+    frame = scan_hcm(members[0])
+    return _whole_run(path, hcm_info(frame, members[0], run_name(path), _hcm_camera(frame.header, cameras)), members)
+
+
+def _hcm_camera(header: Header, cameras: Mapping[str, CameraDescription]) -> CameraDescription:
+    """Camera of an hcm file: raw keywords are not in it, so the instrument's name has to do."""
+    name = str(header.get("INSTRUME", "")).lower()
+    return cameras.get(name) or load_camera("other")

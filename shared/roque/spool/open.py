@@ -1,0 +1,87 @@
+"""Opening a run, whatever its format."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from roque.errors import BadInput, NotFound
+from roque.instruments import CameraDescription, cameras, identify, load_camera
+from roque.spool.described import FitsSeries, merged_header
+from roque.spool.hcm_list import HcmList
+from roque.spool.hipercam import HipercamRun
+from roque.spool.source import FrameSource
+from roque.spool.unpack import is_packed, unpack
+
+__all__ = ["Resource", "data_source"]
+
+Resource = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+
+def data_source(
+    source: str, resource: Resource, first: int = 1, *, camera: CameraDescription | None = None, cache: Path | None = None
+) -> FrameSource:
+    """Open a run.
+
+    Parameters
+    ----------
+    source : str
+        'hl': a raw HiPERCAM run (a FITS file); 'hf': hcm files (a .lis, or the files in order); 'fits': plain FITS images of
+        a described camera, in any order.
+    resource : path or sequence of paths
+        The run. Files may be compressed (.gz, .fz).
+    first : int
+        Place of the first frame that iteration gives, from 1.
+    camera : CameraDescription or None
+        Whose run it is. None: HiPERCAM for 'hl', told from the first header for 'fits', one that nothing is known of for 'hf'.
+    cache : Path or None
+        Folder for unpacked files, shared by processes; None: a folder of the source's own.
+
+    Returns
+    -------
+    FrameSource
+        To be used in a with statement.
+
+    Raises
+    ------
+    BadInput
+        The run cannot be read; the message names file, place and remedy.
+    NotFound
+        There is no such run or source.
+    """
+    if source == "hl":
+        return _open_hipercam(_single(resource), first, camera or load_camera("hipercam"), cache)
+    if source == "hf":
+        return HcmList(resource, first, camera or load_camera("other"))
+    if source == "fits":
+        paths = [resource] if isinstance(resource, str | os.PathLike) else list(resource)
+        if not paths:
+            raise BadInput("a run of no files", remedy="name at least one")
+        return FitsSeries(paths, first, camera or _told(Path(paths[0]), cache), cache)
+    raise NotFound(f"no source of frames is called {source!r}", remedy="known are hl, hf and fits")
+
+
+def _single(resource: Resource) -> Path:
+    if isinstance(resource, str | os.PathLike):
+        return Path(resource)
+    if len(resource) != 1:
+        raise BadInput(f"{len(resource)} files for a run that is one file", remedy="name one")
+    return Path(resource[0])
+
+
+def _open_hipercam(path: Path, first: int, camera: CameraDescription, cache: Path | None) -> HipercamRun:
+    if not is_packed(path):
+        return HipercamRun(path, first, camera)
+    if cache is not None:
+        return HipercamRun(unpack(path, cache), first, camera, path)
+    # the open file outlives its name
+    with tempfile.TemporaryDirectory(prefix="roque-") as own:
+        return HipercamRun(unpack(path, Path(own)), first, camera, path)
+
+
+def _told(path: Path, cache: Path | None) -> CameraDescription:
+    with tempfile.TemporaryDirectory(prefix="roque-") as own:
+        header, _ = merged_header(path, cache or Path(own))
+    return identify(header, cameras(), file=str(path))
