@@ -33,7 +33,7 @@ COMPARISONS = (
 
 _DEPTHS = (0.62, 0.55, 0.48, 0.42, 0.37)
 _SKY: PerCCD = (4.0, 12.0, 16.0, 18.0, 22.0)
-_FLAT_LEVEL: PerCCD = (38000.0, 52000.0, 50000.0, 45000.0, 42000.0)
+_FLAT_LEVEL: PerCCD = (46000.0, 52000.0, 52000.0, 50000.0, 48000.0)
 _MJD_ZERO = datetime(1858, 11, 17, tzinfo=UTC)
 
 
@@ -148,7 +148,7 @@ def _flat(detector: Detector, seed: int, start: datetime) -> RunPlan:
         detector=detector,
         seed=10 * seed + 2,
         windows=CALIBRATION_WINDOWS,
-        frames=36,
+        frames=48,
         start=start,
         exposure=0.4,
         read_out=0.18,
@@ -157,7 +157,7 @@ def _flat(detector: Detector, seed: int, start: datetime) -> RunPlan:
         image_type="flat",
         stars=tuple(Star(name=f"field {k}", x=x, y=y, flux=flux) for k, (x, y) in enumerate(places, 1)),
         twilight=_FLAT_LEVEL,
-        twilight_decay=18.0,
+        twilight_decay=24.0,
         dither=8.0,
     )
 
@@ -193,7 +193,7 @@ def _science(detector: Detector, seed: int, start: datetime, frames: int) -> Run
         fwhm=5.0,
         fwhm_rms=0.3,
         fwhm_drift=0.6,
-        drift=(2.4, -1.6),
+        drift=(1.8, -1.2),
         jitter=0.25,
         transparency_rms=0.05,
         scintillation=0.003,
