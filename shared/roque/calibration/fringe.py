@@ -59,7 +59,7 @@ class Fringes:
 
     maps: Mapping[str, Floats]
     pairs: list[PlacedPair]
-    reference: NDArray[np.float64]
+    reference: Floats
 
     def subtract(self, data: Mapping[str, Floats], limits: tuple[float, float] | None) -> None:
         """Take the fringes out of whole windows, in place; nothing happens if no ratio of a pair counts."""
@@ -133,19 +133,20 @@ def place_pairs(pairs: Sequence[FringePair], ccd: CCD, nhalf: int) -> list[Place
     return placed
 
 
-def differences(pairs: Sequence[PlacedPair], data: Mapping[str, Floats]) -> NDArray[np.float64]:
-    """Median of box 2 minus median of box 1 for each pair; `data` has the counts of whole windows by label."""
-    return np.array([np.median(data[p.window][p.box2]) - np.median(data[p.window][p.box1]) for p in pairs], dtype=np.float64)
+def differences(pairs: Sequence[PlacedPair], data: Mapping[str, Floats]) -> Floats:
+    """Median of box 2 minus median of box 1 for each pair, in the dtype of the data.
+
+    `data` has the counts of whole windows by label.
+    """
+    return np.array([np.median(data[p.window][p.box2]) - np.median(data[p.window][p.box1]) for p in pairs])
 
 
-def fringe_scale(
-    measured: NDArray[np.float64], reference: NDArray[np.float64], limits: tuple[float, float] | None = None
-) -> float:
+def fringe_scale(measured: Floats, reference: Floats, limits: tuple[float, float] | None = None) -> float:
     """Amplitude of the fringes relative to a reference: the median ratio of differences.
 
     Parameters
     ----------
-    measured, reference : array of float64, shape (number of pairs,)
+    measured, reference : array, shape (number of pairs,)
         Differences of the data and of the reference, from `differences`.
     limits : (float, float), optional
         Least and greatest ratio that count. None counts all: the HiPERCAM pipeline asks for limits and never applies them.

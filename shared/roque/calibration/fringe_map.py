@@ -139,7 +139,7 @@ class _Sky:
 
     mean: float
     median: float
-    differences: NDArray[np.float64]
+    differences: Floats
 
 
 def _place(pairs: FringePairs, stack: Stack, nhalf: int) -> dict[str, list[PlacedPair]]:
