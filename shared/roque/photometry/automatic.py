@@ -138,21 +138,20 @@ def _choose(catalogue: Catalogue, named: FieldStar | None) -> list[FieldStar]:
 
 def _named(catalogue: Catalogue, target: tuple[float, float], run: str, binning: int) -> FieldStar:
     """Find the star that lies nearest to where the target is said to be, on any CCD."""
-    distances = sorted(
-        (
-            (min(math.dist(target, (row["x"], row["y"])) for row in star.seen.values()), k)
-            for k, star in enumerate(catalogue.stars)
-        )
-    )
-    if distances and distances[0][0] <= _CLOSE * binning:
-        return catalogue.stars[distances[0][1]]
-    near = [catalogue.stars[k] for _, k in distances[:3]]
-    seen = ", ".join(f"({star.x:.1f}, {star.y:.1f})" for star in near)
+
+    def nearest(star: FieldStar) -> tuple[float, float, float]:
+        places = [(float(row["x"]), float(row["y"])) for row in star.seen.values()]
+        return min((math.dist(target, place), *place) for place in places)
+
+    ranked = sorted(catalogue.stars, key=nearest)
+    if ranked and nearest(ranked[0])[0] <= _CLOSE * binning:
+        return ranked[0]
+    seen = ", ".join(f"({x:.1f}, {y:.1f})" for _, x, y in map(nearest, ranked[:3]))
     raise BadInput(
         f"no star within {_CLOSE * binning:.0f} pixels of the target's position ({target[0]:.1f}, {target[1]:.1f})",
         file=run,
         place="first frame",
-        remedy=f"name one of the nearest stars: {seen}" if near else "no star was found at all: look at the first frame",
+        remedy=f"name one of the nearest stars: {seen}" if seen else "no star was found at all: look at the first frame",
     )
 
 

@@ -71,7 +71,7 @@ def find_stars(image: Floats, geometry: Geometry, *, window: str = "", threshold
     -------
     Field
         Stars, brightest first, and the noise of the sky. Hot pixels and cosmic rays are left out where they show:
-        a pixel whose four neighbours are empty, or a shape that no fit of a round profile converges on.
+        a pixel whose four neighbours are empty, or a shape that a round weight does not settle on, unless it touches another star.
 
     Notes
     -----
@@ -95,6 +95,7 @@ def find_stars(image: Floats, geometry: Geometry, *, window: str = "", threshold
     found = _detect(counts, threshold * noise, bad)
     columns, rows, shapes = found["xpeak"].astype(np.int64), found["ypeak"].astype(np.int64), np.empty((len(found), 4))
     _measure(counts, columns, rows, float(geometry.xbin), float(geometry.ybin), shapes)
+    _keep_blends(found, shapes)
     real = np.isfinite(shapes[:, 2]) & (shapes[:, 3] < _MOST_ELONGATED) & ~_stands_alone(counts, columns, rows, noise)
     stars = _describe(counts, geometry, columns[real], rows[real], shapes[real], noise=noise, gain=gain)
     stars["window"] = window
@@ -114,6 +115,18 @@ def _detect(counts: Floats, threshold: float, bad: NDArray[np.bool_]) -> NDArray
     sep.set_sub_object_limit(4096)
     found: NDArray[np.void] = sep.extract(counts, threshold, mask=bad, minarea=_LEAST_PIXELS)
     return found
+
+
+def _keep_blends(found: NDArray[np.void], shapes: Floats) -> None:
+    """Give stars that touch others, and on which the moments drift away, the peak's position and the median width.
+
+    They are no good to measure, but the star beside them must not seem to be alone.
+    """
+    lost = ~np.isfinite(shapes[:, 2])
+    blended = lost & ((found["flag"] & sep.OBJ_MERGED) != 0)
+    if blended.any() and not lost.all():
+        shapes[blended, 0], shapes[blended, 1] = found["xpeak"][blended], found["ypeak"][blended]
+        shapes[blended, 2:] = float(np.median(shapes[~lost, 2])), 1.0
 
 
 def _stands_alone(counts: Floats, columns: NDArray[np.int64], rows: NDArray[np.int64], noise: float) -> NDArray[np.bool_]:

@@ -175,7 +175,7 @@ def _refine(first: Floats, second: Floats, start: Transform, tolerance: float) -
 
 
 def _fit(first: Floats, second: Floats, before: Transform, tolerance: float) -> Transform:
-    """Fit a similarity where the stars can tell one and need one, else a shift that keeps the rotation and scale found before."""
+    """Fit a similarity where the stars can tell and need one, else a shift that keeps the rotation and scale found before."""
     left = second - before(first)
     dx, dy = np.median(left, axis=0).tolist()
     rms = float(np.sqrt(((left - [dx, dy]) ** 2).sum(axis=1).mean()))
