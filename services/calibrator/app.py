@@ -46,7 +46,7 @@ def build(context: Context, job: JobSnapshot) -> Outcome:
             raise BadInput("the run was replaced by a newer version", file=run.path, remedy="nothing: the newer one is used")
     frames = {kind: load_master(master, context.products) for kind, master in used.items()}
     inputs = [*raw_inputs(files), *(master_input(master) for master in used.values())]
-    with open_run(run, files, context.settings.cache, context.settings.cache_bytes, known) as source:
+    with open_run(run, files, context.settings.cache, known) as source:
         made, report = _make(parameters.kind, source, frames, known.get(run.instrument.name))
     row = _row(run, parameters.kind, made, report)
     name = f"{run.night.date.isoformat()}_{run.name}_{parameters.kind}.hcm"[-64:]

@@ -132,7 +132,6 @@ def _environment(settings: Settings) -> Mapping[str, str]:
         "poll_seconds": repr(settings.poll_seconds),
         "silent_seconds": repr(settings.silent_seconds),
         "calibration_wait_seconds": repr(settings.calibration_wait_seconds),
-        "cache_bytes": str(settings.cache_bytes),
         "log_format": settings.log_format,
         "hints": json.dumps(settings.hints),
         "urgent": str(settings.urgent),

@@ -17,7 +17,7 @@ __all__ = ["work"]
 def work(settings: Settings, stop: threading.Event) -> None:
     """Look until told to stop. A database that is away is waited for; files wait where they are."""
     record = Record(settings.database)
-    watch = Watch(record, settings, cameras(settings.cameras), tuple(path.expanduser() for path in settings.incoming))
+    watch = Watch(record, settings, cameras(settings.cameras))
     while not stop.is_set():
         try:
             watch.look()

@@ -1,30 +1,32 @@
-"""What one look at the incoming folders does: changed files become runs, grown runs, sidecars or recorded errors."""
+"""What one look at the incoming folders does: changed files become runs, grown runs, hints or recorded errors."""
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
-import re
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
 
 from roque.archive import Record
-from roque.archive.models import RawFile
+from roque.archive.hints import SIDECARS, sidecar_hints
+from roque.archive.models import RawFile, Run
 from roque.archive.runs import FoundFile, Verdict, compare, known_files, register, register_failure
-from roque.errors import BadInput, RoqueError
+from roque.errors import RoqueError, Transient
 from roque.instruments import CameraDescription
+from roque.jobs.outbox import emit
 from roque.settings import Settings
 from roque.spool import Inspected, inspect
-from roque.telemetry import logger
-from services.ingest.content import digest
-from services.ingest.read import read_run
 from roque.spool.folders import Stat, is_raw, is_sidecar, scan
-from services.ingest.sidecars import sidecar_hints
+from roque.spool.naming import folder_night, safe_name
+from roque.telemetry import logger
+from services.ingest.content import Content, file_digest
+from services.ingest.read import found_files, read_run
 
 __all__ = ["Watch"]
 
@@ -39,7 +41,6 @@ class _Known:
     done: bool = False  # registered as ended, or recorded as bad: nothing to do until it changes
 
 
-@dataclass
 class Watch:
     """The incoming folders, and what was seen in them.
 
@@ -48,106 +49,173 @@ class Watch:
     record : Record
         Where runs are registered.
     settings : Settings
-        How long a silent file takes to end, the cache, the home folder.
+        The folders, how long a silent file takes to end, the cache, the home folder, what is said of the runs.
     cameras : mapping of str to CameraDescription
         What files may be.
-    folders : sequence of Path
-        Incoming folders.
     """
 
-    record: Record
-    settings: Settings
-    cameras: Mapping[str, CameraDescription]
-    folders: tuple[Path, ...]
-    _files: dict[str, _Known] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Take up what an earlier process has registered."""
-        with self.record.reading() as session:
+    def __init__(self, record: Record, settings: Settings, cameras: Mapping[str, CameraDescription]) -> None:
+        self._record = record
+        self._settings = settings
+        self._cameras = cameras
+        self._folders = [path.expanduser().absolute() for path in settings.incoming]
+        self._content = Content()
+        self._files: dict[str, _Known] = {}
+        with record.reading() as session:
             rows = session.execute(select(RawFile.path, RawFile.size, RawFile.mtime_ns, RawFile.sha256)).all()
         for path, size, mtime_ns, sha256 in rows:
             self._files[path] = _Known(Stat(size, mtime_ns), -1e9, done=sha256 is not None)
+        self._hint_registered()
 
     def look(self) -> int:
         """Look once; returns the number of runs and files whose registration changed."""
-        found = scan(self.folders, self.settings.folder)
-        now = time.monotonic()
-        due = [path for path, stat in found.items() if self._is_due(path, stat, now)]
+        found = scan(self._folders, self._settings.folder)
+        due = [path for path, stat in sorted(found.items()) if self._is_due(path, stat)]
         groups: dict[Any, list[str]] = defaultdict(list)
         changed = 0
-        for path in sorted(due):
+        for path in due:
             if is_sidecar(path):
-                changed += self._sidecar(path)
+                changed += self._sidecar(Path(path))
                 continue
             try:
-                group = self._group(path)
+                groups[self._group(path)].append(path)
             except RoqueError as error:
                 changed += self._failure(path, error)
-            else:
-                groups[group].append(path)
         for group, paths in groups.items():
-            changed += self._run(group, paths, found)
+            members = self._members(group, paths[0], found)
+            try:
+                changed += self._run(members, found)
+            except RoqueError as error:
+                changed += sum(self._failure(path, error) for path in paths)
         return changed
 
-    def _is_due(self, path: str, stat: Stat, now: float) -> bool:
+    def _is_due(self, path: str, stat: Stat) -> bool:
         known = self._files.get(path)
         if known is None or known.stat != stat:
-            self._files[path] = _Known(stat, now)
+            self._files[path] = _Known(stat, time.monotonic())
             return True
-        return not known.done and self._silent(known)
+        return not known.done and self._silent(path)
 
-    def _silent(self, known: _Known) -> bool:
-        quiet = min(time.monotonic() - known.changed, time.time() - known.stat.mtime_ns * 1e-9)
-        return quiet >= self.settings.silent_seconds
-
-    def _group(self, path: str) -> Any:
+    def _silent(self, path: str) -> bool:
         known = self._files[path]
-        known.inspected = inspect(Path(path), self.cameras)
-        return known.inspected.group
+        quiet = min(time.monotonic() - known.changed, time.time() - known.stat.mtime_ns * 1e-9)
+        return quiet >= self._settings.silent_seconds or self._settings.silent_seconds == 0
 
-    def _run(self, group: Any, paths: list[str], found: Mapping[str, Stat]) -> int:
-        members = self._members(group, paths, found)
-        ended = all(self._silent(self._files[path]) for path in members)
-        try:
-            run = read_run(members, self.settings, self.cameras, ended=ended, hints=self._hints(members))
-        except RoqueError as error:
-            return sum(self._failure(path, error) for path in paths)
-        if run is None:
-            return 0
-        info = run.info
-        with self.record.reading() as session:
+    def _group(self, path: str) -> tuple[Any, ...]:
+        """Key of the run that a file belongs to: files of a folder with the same one are frames of one run."""
+        known = self._files[path]
+        if known.inspected is None:
+            known.inspected = inspect(Path(path), self._cameras, self._settings.cache)
+        told = known.inspected
+        return (told.source, told.camera, str(Path(path).parent), *(told.group or (path,)))
+
+    def _members(self, group: tuple[Any, ...], path: str, found: Mapping[str, Stat]) -> list[str]:
+        """All files of a run, those that have not changed too, in the order of their times."""
+        first = self._files[path].inspected
+        if first is None or first.group is None:
+            return [path]
+        folder = Path(path).parent
+        members = []
+        for other in found:
+            if not is_raw(other) or Path(other).parent != folder:
+                continue
+            try:
+                if self._group(other) == group:
+                    members.append(other)
+            except RoqueError:
+                continue  # recorded when it was looked at itself
+        return sorted(members, key=lambda other: (_mjd(self._files[other].inspected), other))
+
+    def _run(self, members: list[str], found: Mapping[str, Stat]) -> int:
+        told = self._files[members[0]].inspected
+        if told is None:
+            raise RuntimeError("a run of a file that was not looked at")
+        stats = {path: found[path] for path in members}
+        ended = all(self._silent(path) for path in members)
+        reading = read_run(
+            told.source,
+            self._cameras[told.camera],
+            stats,
+            self._settings,
+            ended=ended,
+            hints=self._hints(members[0], told.name),
+        )
+        info = reading.run.info
+        with self._record.reading() as session:
             known = known_files(session, info.instrument, info.night, info.name)
-        prefixes = [
-            digest(self._unpacked(new), new.data_start, old.data_size) if new.data_size >= old.data_size else None
-            for old, new in zip(known, run.files, strict=False)
-        ]
-        verdict = compare(known, run, [*prefixes, *[None] * (len(known) - len(prefixes))])
+        files, prefixes = found_files(reading, stats, known, self._content)
+        run = dataclasses.replace(reading.run, files=files)
+        verdict = compare(known, run, prefixes)
         if verdict is Verdict.UNDECIDED:
             return 0
-        with self.record.writing() as session:
+        with self._record.writing() as session:
             row = register(session, run, verdict, _now())
             path = row.path
-        for file in run.files:
-            self._files[file.path].done = run.ended
+            if verdict in (Verdict.NEW, Verdict.CHANGED):
+                emit(session, "run.registered", {"run": path, "version": row.version, "frames": row.frames})
+        for member in members:
+            self._files[member].done = run.ended
         logger.info("run_registered", run=path, what=verdict.value, frames=run.frames, ended=run.ended)
         return 1
 
-    def _members(self, group: Any, paths: list[str], found: Mapping[str, Stat]) -> dict[str, Inspected]:
-        """All files of a group in its folder, those that have not changed too, in the order of their times."""
-        members = {}
-        folder = Path(paths[0]).parent
-        alone = self._files[paths[0]].inspected
-        if alone is not None and alone.alone:
-            return {paths[0]: alone}
-        for path in found:
-            if Path(path).parent != folder or not is_raw(path):
-                continue
-            known = self._files[path]
-            if known.inspected is None:
-                try:
-                    known.inspected = inspect(Path(path), self.cameras)
-                except RoqueError:
-                    continue  # recorded when it was looked at itself
-            if known.inspected.group == group:
-                members[path] = known.inspected
-        return dict(sorted(members.items(), key=lambda item: (item[1].order, item[0])))
+    def _hints(self, path: str, name: str) -> dict[str, Any]:
+        return {**sidecar_hints(Path(path).parent, name), **self._settings.hints}
+
+    def _failure(self, path: str, error: RoqueError) -> int:
+        """Record what is wrong with a file, once nobody writes it any more: half a file is normal until then."""
+        known = self._files[path]
+        if isinstance(error, Transient) or not self._silent(path):
+            known.inspected = None  # the next look sees more of it
+            known.done = False
+            return 0
+        file = Path(path)
+        try:
+            digest = file_digest(file)
+        except OSError:
+            return 0  # gone again
+        now = _now()
+        night = folder_night(file) or dt.datetime.fromtimestamp(known.stat.mtime_ns * 1e-9, dt.UTC).date()
+        found = FoundFile(path, known.stat.size, known.stat.mtime_ns, digest, digest, 0, known.stat.size)
+        with self._record.writing() as session:
+            row = register_failure(session, found, night, safe_name(file), error, now)
+            emit(session, "run.failed", {"run": row.path, "error": error.code})
+        known.done = True
+        logger.warning("file_failed", file=path, error=str(error))
+        return 1
+
+    def _sidecar(self, path: Path) -> int:
+        """Let the runs that a new or changed aperture or reduce file belongs to know of it."""
+        self._files[str(path)].done = True
+        name, hint = path.stem, SIDECARS[path.suffix.lower()]
+        inside = select(RawFile.run_id).where(RawFile.path.startswith(f"{path.parent}/", autoescape=True))
+        with self._record.writing() as session:
+            rows = (
+                session.scalars(select(Run).where(Run.name == name, Run.id.in_(inside), Run.state != "superseded"))
+                .unique()
+                .all()
+            )
+            said = sidecar_hints(path.parent, name)
+            for run in rows:
+                if run.kind == "science" and run.hints.get(hint) != said.get(hint):
+                    run.hints, run.unsettled = {**run.hints, **said}, True
+        return len(rows)
+
+    def _hint_registered(self) -> None:
+        """Say of runs that are registered already what is said now."""
+        said = self._settings.hints
+        if not said:
+            return
+        for folder in self._folders:
+            inside = select(RawFile.run_id).where(RawFile.path.startswith(f"{folder}/", autoescape=True))
+            with self._record.writing() as session:
+                for run in session.scalars(select(Run).where(Run.id.in_(inside), Run.kind == "science")).unique():
+                    if run.hints != {**run.hints, **said} and run.state in ("growing", "complete"):
+                        run.hints, run.unsettled = {**run.hints, **said}, True
+
+
+def _mjd(told: Inspected | None) -> float:
+    return told.mjd if told is not None and told.mjd == told.mjd else float("inf")  # NaN is not itself
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)

@@ -7,7 +7,7 @@ of the program: it is recorded with its traceback and tried again up to the job'
 
 from __future__ import annotations
 
-__all__ = ["BadInput", "Conflict", "NotFound", "RoqueError", "Transient", "Unreachable"]
+__all__ = ["BadInput", "Blemish", "Conflict", "NotFound", "RoqueError", "Transient", "Unreachable"]
 
 
 class RoqueError(Exception):
@@ -49,6 +49,12 @@ class BadInput(RoqueError):
     """The data are at fault: recorded, never retried."""
 
     code = "bad_input"
+
+
+class Blemish(BadInput):
+    """Something a person should know of data that can be used all the same: frames dropped, times not to be trusted."""
+
+    code = "blemish"
 
 
 class NotFound(RoqueError):

@@ -30,7 +30,6 @@ class Settings(BaseSettings):
     poll_seconds: float = Field(0.25, gt=0, le=60, description="seconds between two looks at the incoming folders")
     silent_seconds: float = Field(60.0, ge=0, description="a file silent for so long is taken as ended")
     calibration_wait_seconds: float = Field(600.0, ge=0, description="how long a run waits for missing masters")
-    cache_bytes: int = Field(20 << 30, ge=1 << 20, description="limit of the cache of unpacked files")
     hints: dict[str, Any] = Field(default_factory=dict, description="what is said of every science run found: recipe, target")
     urgent: bool = Field(False, description="runs found are reduced at once, with the masters there are")
     log_format: str = Field("auto", pattern="^(auto|json|console)$", description="auto: readable on a terminal, else JSON")

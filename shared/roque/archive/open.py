@@ -13,14 +13,14 @@ from roque.errors import NotFound, Transient
 from roque.frames import Frame
 from roque.frames.hcm import read_hcm
 from roque.instruments import CameraDescription
-from roque.spool import FrameSource, data_source, unpack
+from roque.spool import FrameSource, data_source
 
 __all__ = ["load_master", "open_run"]
 
 
 @contextmanager
 def open_run(
-    run: Run, files: Sequence[RawFile], cache: Path, cache_bytes: int, cameras: Mapping[str, CameraDescription]
+    run: Run, files: Sequence[RawFile], cache: Path, cameras: Mapping[str, CameraDescription]
 ) -> Iterator[FrameSource]:
     """Open the frames of a run from a location that still holds what was registered.
 
@@ -33,9 +33,9 @@ def open_run(
     """
     files = _location(files)
     before = [_state(file, growing=run.state == "growing") for file in files]
-    paths = [unpack(Path(file.path), cache, cache_size=cache_bytes) for file in files]
+    paths = [Path(file.path) for file in files]
     resource = paths[0] if run.source == "hl" else paths
-    with data_source(run.source, resource, camera=cameras.get(run.instrument.name)) as source:
+    with data_source(run.source, resource, camera=cameras.get(run.instrument.name), cache=cache) as source:
         yield source
     if [_state(file, growing=run.state == "growing") for file in files] != before:
         raise _changed(files[0].path)

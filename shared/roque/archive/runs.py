@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from roque.archive.bulk import insert_frames
 from roque.archive.models import Instrument, Job, Master, Night, RawFile, Run, Site
-from roque.errors import RoqueError
+from roque.errors import Blemish, RoqueError
 from roque.instruments import CameraDescription
 from roque.spool import RunInfo, Times
 
@@ -73,11 +73,11 @@ class Verdict(Enum):
     UNDECIDED = "undecided"  # another location that is still being written
 
 
-def problem(error: RoqueError, *, severity: str = "error") -> dict[str, Any]:
+def problem(error: RoqueError) -> dict[str, Any]:
     """Put an error into the form that the record keeps."""
     return {
         "code": error.code,
-        "severity": severity,
+        "severity": "warning" if isinstance(error, Blemish) else "error",
         "message": error.message,
         "file": error.file,
         "place": error.place,

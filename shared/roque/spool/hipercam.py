@@ -128,6 +128,11 @@ class HipercamRun:
             return [*found[:_MOST_PROBLEMS], rest]
         return found
 
+    @property
+    def extent(self) -> tuple[int, int]:
+        """First byte of the first frame, and the byte after the last whole one, in the plain file."""
+        return self._hdu.start, self._hdu.start + self.read_out.frame_bytes * self.available
+
     def refresh(self) -> int:
         """Look again at a run that may have grown, and give `available`."""
         # the camera may write the number of frames anew as the run grows; it stands in the first block

@@ -1,0 +1,116 @@
+"""From files to a run: its frames' times, its problems and the digests of its bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from roque.archive.runs import FoundFile, FoundRun, problem
+from roque.errors import BadInput, Transient
+from roque.instruments import CameraDescription
+from roque.settings import Settings
+from roque.spool import data_source, unpack
+from roque.spool.folders import Stat
+from roque.spool.hipercam import HipercamRun
+from roque.spool.source import FrameSource
+from services.ingest.content import Content, file_digest
+
+__all__ = ["Reading", "found_files", "read_run"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A run as its files tell it now, and where their frames' bytes are."""
+
+    run: FoundRun
+    extents: tuple[tuple[Path, int, int], ...]  # of each file: plain file, first byte of frames, number of bytes
+
+
+def read_run(
+    source_name: str,
+    camera: CameraDescription,
+    files: Mapping[str, Stat],
+    settings: Settings,
+    *,
+    ended: bool,
+    hints: Mapping[str, Any],
+) -> Reading:
+    """Read what a run is now.
+
+    Parameters
+    ----------
+    source_name : str
+        Source that reads it: hl, hf, fits.
+    camera : CameraDescription
+        Whose run it is.
+    files : mapping of str to Stat
+        Its files in the order of their frames, as they were when the folder was looked at.
+    settings : Settings
+        Where files are unpacked.
+    ended : bool
+        Whether nobody writes any more.
+    hints : mapping
+        What the user says of it, if it is a science run.
+
+    Raises
+    ------
+    BadInput
+        It is no run, or not yet.
+    """
+    paths = [Path(path) for path in files]
+    with data_source(source_name, paths[0] if source_name == "hl" else paths, camera=camera, cache=settings.cache) as source:
+        frames, times, info = source.available, source.times(), source.info
+        problems = [problem(error) for error in source.problems] if ended else []
+        extents = tuple(_extents(source, paths, settings.cache))
+    # complete when the camera has written all it announced, or when it fell silent
+    whole = ended or (source_name == "hl" and info.expected is not None and frames >= info.expected)
+    if frames == 0 and not whole:
+        raise BadInput("no whole frame yet", file=str(paths[0]))
+    found = FoundRun(
+        info=info,
+        camera=camera,
+        files=(),
+        times=times,
+        frames=frames,
+        problems=tuple(problems),
+        ended=whole,
+        urgent=settings.urgent,
+        hints=dict(hints) if info.kind == "science" else {},
+    )
+    return Reading(found, extents)
+
+
+def found_files(
+    reading: Reading, files: Mapping[str, Stat], known: Sequence[FoundFile], content: Content
+) -> tuple[tuple[FoundFile, ...], list[str | None]]:
+    """Digest the bytes of a run, and those prefixes of it that are to be compared with what is registered.
+
+    Returns
+    -------
+    tuple of FoundFile, list of (str or None)
+        The files, and for each known one the digest of as many bytes of the file in its place (None: it has fewer).
+    """
+    found, prefixes = [], []
+    for place, ((path, stat), (plain, start, size)) in enumerate(zip(files.items(), reading.extents, strict=True)):
+        old = known[place] if place < len(known) else None
+        sizes = [old.data_size, size] if old is not None and old.data_size <= size else [size]
+        digests = content.digests(plain, start, sizes, afresh=reading.run.ended)
+        whole = file_digest(Path(path)) if reading.run.ended else None
+        found.append(FoundFile(path, stat.size, stat.mtime_ns, whole, digests[-1], start, size))
+        if old is not None:
+            prefixes.append(digests[0] if len(sizes) == 2 else None)
+    now = [(Path(path).stat().st_size, Path(path).stat().st_mtime_ns) for path in files]
+    if reading.run.ended and now != [(stat.size, stat.mtime_ns) for stat in files.values()]:
+        raise Transient("the file changed while it was read", file=next(iter(files)))
+    prefixes += [None] * (len(known) - len(prefixes))
+    return tuple(found), prefixes
+
+
+def _extents(source: FrameSource, paths: Sequence[Path], cache: Path) -> list[tuple[Path, int, int]]:
+    """Where the bytes of frames are: headers of growing runs are rewritten, frames are not."""
+    if isinstance(source, HipercamRun):
+        start, stop = source.extent
+        return [(unpack(paths[0], cache), start, stop - start)]
+    return [(path, 0, path.stat().st_size) for path in paths]
