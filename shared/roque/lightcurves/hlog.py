@@ -1,0 +1,289 @@
+"""Reduce logs in memory: read from ASCII or FITS, or made from measurements; written as either."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from roque.errors import BadInput, NotFound
+from roque.frames.files import write_whole
+from roque.lightcurves._text import merge_rows
+from roque.lightcurves.fits_table import text_table, write_primary, write_table
+from roque.lightcurves.log_columns import APERTURE_COLUMNS, MEASUREMENT_FIELD, aperture_labels, log_dtype
+from roque.lightcurves.log_reader import read_log
+from roque.lightcurves.log_writer import LogRows, exposure_texts, row_text
+from roque.lightcurves.series import Series
+from roque.photometry.flags import Flag
+from roque.photometry.measurements import Measurements
+
+__all__ = ["Hlog"]
+
+_DAY = 86400.0
+_ERRORS_OF = {"fwhm": ("fwhm", "fwhme", "beta", "betae"), "counts": ("counts", "countse"), "sky": ("sky", "skye")}
+
+
+class Hlog(dict[str, NDArray[np.void]]):
+    """A log: structured arrays by CCD label, one row per frame: ``hlog["2"]["counts_1"]``.
+
+    Parameters
+    ----------
+    tables : mapping of str to structured array
+        Columns as in `roque.lightcurves.log_columns`.
+    comments : sequence of str
+        Lines of comment, each with its ``#``, that came with an ASCII log.
+
+    Attributes
+    ----------
+    comments : list of str
+        As above; empty if the log did not come from ASCII.
+    """
+
+    def __init__(self, tables: Mapping[str, NDArray[np.void]], comments: Sequence[str] = ()) -> None:
+        super().__init__(tables)
+        self.comments = list(comments)
+
+    @property
+    def cnames(self) -> dict[str, list[str]]:
+        """Names of the columns, by CCD."""
+        return {ccd: list(table.dtype.names or ()) for ccd, table in self.items()}
+
+    @property
+    def apnames(self) -> dict[str, list[str]]:
+        """Labels of the apertures, sorted, by CCD."""
+        return {ccd: sorted(aperture_labels(names)) for ccd, names in self.cnames.items()}
+
+    @property
+    def writable(self) -> bool:
+        """Whether the log can be written as ASCII: it needs the comments of one."""
+        return bool(self.comments)
+
+    @classmethod
+    def from_ascii(cls, names: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> Self:
+        """Read one or more ASCII logs.
+
+        Parameters
+        ----------
+        names : path or iterable of paths
+            Logs of equal layout, joined in this order; the comments are those of the first.
+
+        Returns
+        -------
+        Hlog
+            Numbers as printed. Where an old log marks what was not measured with a negative error, error and value are
+            NaN; positions stay, as in later logs. (An error of -1 of beta alone says that beta was held.)
+
+        Raises
+        ------
+        NotFound
+            There is no such file.
+        BadInput
+            Not a log, a row that does not fit the columns, or logs of different layouts.
+        """
+        paths = [names] if isinstance(names, str | os.PathLike) else list(names)
+        logs = [read_log(Path(path)) for path in paths]
+        if not logs:
+            raise BadInput("no log to read")
+        for path, (_, tables) in zip(paths, logs, strict=True):
+            if {ccd: table.dtype for ccd, table in tables.items()} != {ccd: t.dtype for ccd, t in logs[0][1].items()}:
+                raise BadInput(f"its columns are not those of {os.fspath(paths[0])}", file=os.fspath(path))
+        joined = {ccd: np.concatenate([tables[ccd] for _, tables in logs]) for ccd in logs[0][1]}
+        for table in joined.values():
+            _mend_old_errors(table)
+        return cls(joined, logs[0][0])
+
+    rascii = from_ascii
+
+    @classmethod
+    def from_fits(cls, name: str | os.PathLike[str]) -> Self:
+        """Read a FITS log.
+
+        Raises
+        ------
+        NotFound
+            There is no such file.
+        BadInput
+            Not FITS, or no tables of CCDs in it.
+        """
+        try:
+            with fits.open(name, memmap=False) as hdus:
+                tables = {
+                    str(hdu.header["CCDNAME"]): _native(hdu.data)
+                    for hdu in hdus
+                    if isinstance(hdu, fits.BinTableHDU) and "CCDNAME" in hdu.header
+                }
+        except FileNotFoundError as error:
+            raise NotFound("no such log", file=os.fspath(name)) from error
+        except (OSError, TypeError, ValueError) as error:
+            raise BadInput(f"not a FITS log: {error}", file=os.fspath(name), remedy="export it again") from error
+        if not tables:
+            raise BadInput("no table in it belongs to a CCD", file=os.fspath(name), remedy="give a log made from a reduce log")
+        return cls(tables)
+
+    rfits = from_fits
+
+    @classmethod
+    def from_measurements(cls, measurements: Measurements, offset: int = 0) -> Self:
+        """Make a log of measurements.
+
+        Parameters
+        ----------
+        measurements : array of dtype `MEASUREMENT`
+            In any order; an aperture without a row in a frame gets NaN and the flag NO_DATA there.
+        offset : int
+            Days to take off the times.
+        """
+        labels = list(dict.fromkeys(measurements["ccd"].tolist()))
+        return cls({ccd: _table(measurements[measurements["ccd"] == ccd], offset) for ccd in labels})
+
+    def write(self, name: str | os.PathLike[str]) -> None:
+        """Write the log as ASCII: its comments, then CCD after CCD; it appears whole or not at all.
+
+        Raises
+        ------
+        BadInput
+            The log has no comments, so that no reader could know its columns.
+        """
+        if not self.writable:
+            raise BadInput("a log that was not read from ASCII cannot be written as such", remedy="export it as FITS")
+        with write_whole(name) as part, part.open("wb") as file:
+            file.write("".join(f"{line}\n" for line in self.comments).encode())
+            for ccd, table in self.items():
+                names = table.dtype.names or ()
+                values = np.stack([table[column].astype(np.float64) for column in names], axis=1)
+                text, starts = row_text(LogRows(ccd, names, values, exposure_texts(table["Exptim"])))
+                out = np.empty(len(text) + 2 * len(table), np.uint8)
+                merge_rows(text, starts[:-1], starts[1:], False, out)
+                file.write(out.data)
+
+    def to_fits(self, name: str | os.PathLike[str], source: str, texts: Mapping[str, str] | None = None) -> None:
+        """Write the log as FITS, a table per CCD in the order of their labels; never over a file that exists.
+
+        The same log gives the same bytes.
+
+        Parameters
+        ----------
+        name : path
+            File to write.
+        source : str
+            Name of the log that it comes from, for the keyword LOGFILE.
+        texts : mapping of str to str, optional
+            Texts to keep behind the tables, by the name of their HDU: apertures, reduce file, provenance. Each is a
+            table with a line in each row of its column TEXT.
+
+        Raises
+        ------
+        Conflict
+            The file exists.
+        """
+        with write_whole(name, overwrite=False) as part, part.open("wb") as file:
+            write_primary(file, {"LOGFILE": (source, "Original log file")})
+            for ccd, table in sorted(self.items()):
+                write_table(file, f"CCD {ccd}", table, {"CCDNAME": (ccd, "CCD name")})
+            for title, text in (texts or {}).items():
+                write_table(file, title, text_table(text.splitlines()), {})
+
+    def tseries(self, ccd: str, ap: str | None, name: str = "counts", *, ecol: bool = True) -> Series:
+        """Take a column as a series.
+
+        Parameters
+        ----------
+        ccd : str
+            Label of the CCD.
+        ap : str or None
+            Label of the aperture; None for what belongs to the frame, such as mfwhm.
+        name : str
+            Name of the column, without the label.
+        ecol : bool
+            Whether it has a column of errors; else they are zero.
+
+        Returns
+        -------
+        Series
+            Copies: the log never changes with it. Times are those of the log, exposures in days.
+
+        Raises
+        ------
+        NotFound
+            There is no such CCD, aperture or column.
+        """
+        if ccd not in self:
+            raise NotFound(f"no CCD {ccd} in the log, only {', '.join(self)}")
+        table = self[ccd]
+        names = table.dtype.names or ()
+        value = name if ap is None else f"{name}_{ap}"
+        error = f"{name}e" if ap is None else f"{name}e_{ap}"
+        for column in (value, error) if ecol and ap is not None else (value,):
+            if column not in names:
+                raise NotFound(f"CCD {ccd} has no column {column}", remedy=f"its apertures are {', '.join(self.apnames[ccd])}")
+        bits = np.zeros(len(table), np.uint32) if ap is None else table[f"flag_{ap}"].astype(np.uint32)
+        bits[~table["MJDok"]] |= np.uint32(Flag.BAD_TIME)
+        has_error = ecol and error in names
+        return Series(
+            t=table[self.time_column(ccd)].astype(np.float64),
+            y=table[value].copy(),
+            ye=table[error].copy() if has_error else np.zeros(len(table), table[value].dtype),
+            bmask=bits,
+            te=table["Exptim"].astype(np.float64) / _DAY,
+        )
+
+    def time_column(self, ccd: str) -> str:
+        """Name of the column of times: MJD, or MJD less an offset in days, as in MJD-61000."""
+        return next(name for name in self[ccd].dtype.names or () if name == "MJD" or name.startswith("MJD-"))
+
+    def offset(self, ccd: str) -> int:
+        """Days that were taken off the times of a CCD."""
+        return int(self.time_column(ccd).removeprefix("MJD").removeprefix("-") or 0)
+
+
+def _mend_old_errors(table: NDArray[np.void]) -> None:
+    """Make NaN of what logs of old versions mark by negative errors."""
+    for label in aperture_labels(table.dtype.names or ()):
+        for name, columns in _ERRORS_OF.items():
+            bad = table[f"{name}e_{label}"] < 0
+            for column in columns:
+                table[f"{column}_{label}"][bad] = np.nan
+        for column in ("xe", "ye"):
+            errors = table[f"{column}_{label}"]
+            errors[errors < 0] = np.nan
+
+
+def _native(data: Any) -> NDArray[np.void]:
+    """Columns of a FITS table in the types of a log."""
+    kinds = {"b": "?", "i": "i4", "u": "u4", "f": "f4"}
+    columns = {column: np.asarray(data[column]) for column in data.dtype.names}
+    dtype = np.dtype(
+        [(n, "f8" if c.dtype.itemsize == 8 and c.dtype.kind == "f" else kinds[c.dtype.kind]) for n, c in columns.items()]
+    )
+    table = np.empty(len(data), dtype)
+    for column, values in columns.items():
+        table[column] = values
+    return table
+
+
+def _table(measurements: Measurements, offset: int) -> NDArray[np.void]:
+    """Put the apertures of a CCD side by side, frame by frame."""
+    labels = list(dict.fromkeys(measurements["aperture"].tolist()))
+    frames, first = np.unique(measurements["frame"], return_index=True)
+    dtype = log_dtype(labels, offset)
+    table = np.zeros(len(frames), dtype)
+    time = (dtype.names or ())[1]
+    head = measurements[first]
+    table["nframe"] = frames
+    table[time] = (head["mjd_int"] - offset) + head["mjd_frac"]
+    for column, field in (("MJDok", "time_ok"), ("Exptim", "exposure"), ("mfwhm", "mfwhm"), ("mbeta", "mbeta")):
+        table[column] = head[field]
+    for label in labels:
+        rows = measurements[measurements["aperture"] == label]
+        place = np.searchsorted(frames, rows["frame"])
+        for name, kind in APERTURE_COLUMNS:
+            missing = np.nan if kind == "f4" else Flag.NO_DATA if name == "flag" else 0
+            values = np.full(len(frames), missing, kind)
+            values[place] = rows[MEASUREMENT_FIELD[name]]
+            table[f"{name}_{label}"] = values
+    return table

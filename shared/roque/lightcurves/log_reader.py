@@ -1,0 +1,129 @@
+"""Read ASCII reduce logs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roque.errors import BadInput, NotFound
+from roque.lightcurves._text import BAD_COUNT, KINDS, index_rows, parse_rows
+
+__all__ = ["read_log"]
+
+_REMEDY = "give the ASCII log of a reduction"
+_NAMES = ("Start of column name definitions", "End of column name definitions")
+_TYPES = ("Start of data type definitions", "End of data type definitions")
+
+
+def read_log(path: Path) -> tuple[list[str], dict[str, NDArray[np.void]]]:
+    """Read an ASCII reduce log.
+
+    Returns
+    -------
+    comments : list of str
+        The lines before the first row.
+    tables : dict of str to structured array
+        By CCD label, in the order of the definitions; columns and types as the log defines them.
+
+    Raises
+    ------
+    NotFound
+        There is no such file.
+    BadInput
+        Not a log, or a row that does not fit the columns.
+    """
+    try:
+        text = np.fromfile(path, np.uint8)
+    except FileNotFoundError as error:
+        raise NotFound("no such log", file=str(path)) from error
+    comments, start = _comments(text, path)
+    kinds = _layout(comments, path)
+    labels = list(kinds)
+    encoded = np.array([label.encode() for label in labels])
+    width = encoded.dtype.itemsize
+    table_of_labels = encoded.view(np.uint8).reshape(len(labels), width)
+    begins, ends, ccds = index_rows(text, start, table_of_labels, np.char.str_len(encoded).astype(np.int64))
+    if np.any(ccds < 0):
+        row = int(np.argmax(ccds < 0))
+        raise _bad_row("its CCD has no column definitions", text, int(begins[row]), path)
+    tables = {}
+    for index, (label, dtype) in enumerate(kinds.items()):
+        mine = ccds == index
+        tables[label] = _table(text, begins[mine], ends[mine], dtype, path)
+    return comments, tables
+
+
+def _table(
+    text: NDArray[np.uint8], begins: NDArray[np.int64], ends: NDArray[np.int64], dtype: np.dtype[np.void], path: Path
+) -> NDArray[np.void]:
+    codes = np.array([KINDS.index(_code(dtype[name])) for name in dtype.names or ()], np.int64)
+    offsets = np.array([place for _, place, *_ in (dtype.fields or {}).values()], np.int64)
+    table = np.empty(len(begins), dtype)
+    row, fault = parse_rows(text, begins, ends, codes, offsets, table.view(np.uint8).reshape(len(table), dtype.itemsize))
+    if row >= 0:
+        wrong = f"not {len(codes) + 1} items" if fault == BAD_COUNT else "something in it is not a number of its column's type"
+        raise _bad_row(wrong, text, int(begins[row]), path)
+    return table
+
+
+def _comments(text: NDArray[np.uint8], path: Path) -> tuple[list[str], int]:
+    """Lines before the first row, and where it begins."""
+    place = 0
+    size = 1 << 20
+    lines: list[str] = []
+    while place < len(text):
+        piece = text[place : place + size].tobytes()
+        whole = piece.rfind(b"\n") + 1 if place + size < len(text) else len(piece)
+        if whole == 0:
+            break
+        for line in piece[:whole].splitlines(keepends=True):
+            if line.strip() and not line.startswith(b"#"):
+                return lines, place
+            try:
+                lines.append(line.decode().rstrip("\r\n"))
+            except UnicodeDecodeError as error:
+                raise BadInput("not a reduce log: it is not text", file=str(path), remedy=_REMEDY) from error
+            place += len(line)
+    return lines, len(text)
+
+
+def _layout(comments: list[str], path: Path) -> dict[str, np.dtype[np.void]]:
+    """Types of the rows by CCD, without the label that each row begins with."""
+    names = _definitions(comments, _NAMES)
+    types = _definitions(comments, _TYPES)
+    if not names or names.keys() != types.keys():
+        raise BadInput("not a reduce log: it does not define its columns", file=str(path), remedy=_REMEDY)
+    layout = {}
+    for ccd, columns in names.items():
+        kinds = ["?" if kind == "bool" else kind for kind in types[ccd]]
+        if len(columns) != len(kinds) or columns[0] != "CCD" or not set(kinds[1:]) <= set(KINDS):
+            raise BadInput("names and types of columns do not match", file=str(path), place=f"CCD {ccd}", remedy=_REMEDY)
+        layout[ccd] = np.dtype(list(zip(columns[1:], kinds[1:], strict=True)))
+    return layout
+
+
+def _definitions(comments: list[str], marks: tuple[str, str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    inside = False
+    for line in comments:
+        if marks[0] in line:
+            inside = True
+        elif marks[1] in line:
+            inside = False
+        elif inside and " = " in line:
+            label, words = line.removeprefix("#").split(" = ", 1)
+            found[label.strip()] = words.split()
+    return found
+
+
+def _code(kind: np.dtype[np.generic]) -> str:
+    return "?" if kind.kind == "b" else f"{kind.kind}{kind.itemsize}"
+
+
+def _bad_row(wrong: str, text: NDArray[np.uint8], place: int, path: Path) -> BadInput:
+    line = int(np.count_nonzero(text[:place] == ord("\n"))) + 1
+    return BadInput(
+        f"a row cannot be read: {wrong}", file=str(path), place=f"line {line}", remedy="reduce again, or mend the line"
+    )
