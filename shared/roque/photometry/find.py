@@ -71,7 +71,7 @@ def find_stars(image: Floats, geometry: Geometry, *, window: str = "", threshold
     -------
     Field
         Stars, brightest first, and the noise of the sky. Hot pixels and cosmic rays are left out where they show:
-        a pixel whose four neighbours are empty, or a shape that a round weight does not settle on, unless it touches another star.
+        a pixel whose four neighbours are empty, a shape that a round weight does not settle on (but for stars that touch).
 
     Notes
     -----
