@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Box", "Geometry", "Pixels", "Window"]
+__all__ = ["Box", "Geometry", "Pixels", "RawWords", "Window"]
 
 Floats = NDArray[np.floating[Any]]
 
@@ -29,6 +29,23 @@ class Pixels(Protocol):
     def __getitem__(self, key: tuple[slice, slice]) -> Floats:
         """Counts of a box, float32 (float64 where a file holds float64)."""
         ...
+
+
+class RawWords(NamedTuple):
+    """Where the 16-bit words of a window are, for kernels that decode while they measure.
+
+    Pixels whose words lie regularly offer this as their attribute `words`; others have none, or None.
+    """
+
+    words: NDArray[np.uint16]
+    """Words of the whole frame, C-contiguous, as read."""
+    first: int
+    """Index of the word of the first pixel (row 0, column 0)."""
+    row_step: int
+    column_step: int
+    """Words from one row or column to the next; may be negative."""
+    swapped: bool
+    """Whether words are big-endian, signed with an offset of 32768: byte-swapped, with the top bit flipped, they are the counts."""
 
 
 @dataclass(frozen=True, slots=True)
