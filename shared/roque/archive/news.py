@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import time
-from pathlib import Path
 
 from roque.archive.session import Record
 
@@ -24,7 +24,7 @@ class News:
     """
 
     def __init__(self, record: Record) -> None:
-        self._log = Path(f"{record.engine.url.database}-wal") if record.is_sqlite else None
+        self._log = f"{record.engine.url.database}-wal" if record.is_sqlite else None
         self._seen: tuple[int, int] | None = None
         self._looked = False
 
@@ -33,7 +33,7 @@ class News:
         if self._log is None:
             return True
         try:
-            found = self._log.stat()
+            found = os.stat(self._log)  # noqa: PTH116 - many times a second
         except FileNotFoundError:  # the last one to close the record tidied it away
             state, young = None, False
         else:

@@ -14,7 +14,7 @@ from typing import Any
 
 from kombu.transport import memory
 
-__all__ = ["Channel", "Transport"]
+__all__ = ["Channel", "Transport", "wake"]
 
 
 class _Bell:
@@ -36,6 +36,11 @@ class _Bell:
 
 
 _bell = _Bell()
+
+
+def wake() -> None:
+    """Make the event loop of this process look around at once."""
+    _bell.ring()
 
 
 class Channel(memory.Channel):

@@ -31,7 +31,7 @@ EVENTS = Exchange("roque.events", type="topic", durable=True)
 """Exchange of events, for whoever listens: JSON with a schema version, the event's name as the routing key."""
 
 BATCH = 500
-LOOK_SECONDS = 0.02
+LOOK_SECONDS = 0.03
 """Time between two looks for news."""
 
 _LONGEST_PAUSE_SECONDS = 10.0

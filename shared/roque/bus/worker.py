@@ -10,18 +10,20 @@ import socket
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
 from celery import signals
-from celery.exceptions import Reject
+from celery.exceptions import Reject, SecurityWarning
 from celery.worker import state
 
 from roque.archive import Record
 from roque.archive.products import ProductStore
 from roque.bus.app import SERVICES, job_queue, make_app
+from roque.bus.memory import wake
 from roque.bus.relay import Relay
 from roque.errors import BadInput, RoqueError, Transient
 from roque.jobs.handlers import Context, Handler, run_job
@@ -91,6 +93,8 @@ def serve_jobs(settings: Settings, services: Sequence[str], handlers: Mapping[Ki
     signals.worker_process_init.connect(pool.begin, weak=False)
     signals.setup_logging.connect(_logging_is_set_up, weak=False)
     signals.worker_ready.connect(_stop_on_signals, weak=False)
+    # told to root only, because of messages that carry code: these are JSON
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     worker = app.Worker(
         hostname=f"roque-{secrets.token_hex(4)}@{socket.gethostname()}",  # one that died may hold its name for a while
         queues=[job_queue(service).name for service in services],
@@ -147,6 +151,7 @@ def _stop_on_signals(**_: Any) -> None:
 
     def stop(_number: int, _frame: object) -> None:
         state.should_stop = 0
+        wake()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
