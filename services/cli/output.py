@@ -16,9 +16,9 @@ import click
 
 __all__ = ["Column", "clean", "days", "field", "json_line", "json_option", "moment", "size", "table", "width"]
 
-GOOD = {"done", "complete", "good", "current"}
-BUSY = {"growing", "running", "queued", "waiting"}
-BAD = {"failed", "conflict", "bad"}
+GOOD = {"done", "complete", "good"}
+BUSY = {"growing", "running", "queued", "waiting", "working", "reducing"}
+BAD = {"failed", "conflict", "bad", "error"}
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")
 
@@ -43,18 +43,23 @@ def json_line(value: Any) -> None:
 
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table: fitted to the terminal if there is one, plain columns two blanks apart if not."""
+    """Print a table: fitted to the terminal if there is one, plain columns two blanks apart if not.
+
+    Where the terminal is too narrow, the last column goes under its row if it may shrink, and then the others that may.
+    """
     cleaned = [[clean(cell) for cell in row] for row in rows]
-    if sys.stdout.isatty():
-        _fitted(columns, cleaned)
-        return
-    widths = [max([len(column.title), *(len(row[i]) for row in cleaned)]) for i, column in enumerate(columns)]
-    for row in [[column.title for column in columns], *cleaned]:
-        cells = [
-            cell.rjust(room) if column.number else cell.ljust(room)
-            for cell, room, column in zip(row, widths, columns, strict=True)
-        ]
-        click.echo("  ".join(cells).rstrip())
+    rooms = [max([len(column.title), *(len(row[i]) for row in cleaned)]) for i, column in enumerate(columns)]
+    terminal = sys.stdout.isatty()
+    below = terminal and columns[-1].shrinks and _total(rooms) > width()
+    if below:
+        columns, rooms = columns[:-1], rooms[:-1]
+    if terminal:
+        _shrink(columns, rooms)
+    click.secho(_row([column.title for column in columns], columns, rooms), bold=terminal)
+    for row in cleaned:
+        click.echo(_row(row[: len(columns)], columns, rooms))
+        if below and row[-1]:
+            click.echo(textwrap.fill(row[-1], width(), initial_indent="    ", subsequent_indent="    "))
 
 
 def field(name: str, text: str, *, indent: int = 2, hang: int = 12, style: str | None = None) -> None:
@@ -119,21 +124,26 @@ def _plain(value: Any) -> Any:
             return value
 
 
-def _fitted(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+def _row(cells: Sequence[str], columns: Sequence[Column], rooms: Sequence[int]) -> str:
+    placed = []
+    for cell, column, room in zip(cells, columns, rooms, strict=True):
+        shown = cell if len(cell) <= room else f"{cell[: room - 1]}\N{HORIZONTAL ELLIPSIS}"
+        shown = shown.rjust(room) if column.number else shown.ljust(room)
+        placed.append(click.style(shown, fg=colour(cell)) if colour(cell) else shown)
+    # click takes colours away where there is no terminal, so what is left of them must not hide trailing blanks
+    line = "  ".join(placed)
+    return line.rstrip() if sys.stdout.isatty() else click.unstyle(line).rstrip()
 
-    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for i, column in enumerate(columns):
-        longest = max([len(column.title), *(len(row[i]) for row in rows)])
-        drawn.add_column(
-            column.title,
-            justify="right" if column.number else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-            min_width=min(longest, len(column.title)) if column.shrinks else longest,
-        )
-    for row in rows:
-        drawn.add_row(*(Text(cell, style=colour(cell) or "") for cell in row))
-    Console(highlight=False, markup=False).print(drawn)
+
+def _shrink(columns: Sequence[Column], rooms: list[int]) -> None:
+    """Take room from the widest columns that may shrink, until the table fits or their headings are reached."""
+    giving = [i for i, column in enumerate(columns) if column.shrinks]
+    while _total(rooms) > width():
+        widest = max(giving, key=lambda i: rooms[i] - len(columns[i].title), default=None)
+        if widest is None or rooms[widest] <= len(columns[widest].title):
+            return
+        rooms[widest] -= 1
+
+
+def _total(rooms: Sequence[int]) -> int:
+    return sum(rooms) + 2 * (len(rooms) - 1)

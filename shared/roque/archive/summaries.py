@@ -18,6 +18,8 @@ __all__ = ["STATES", "Filters", "RunSummary", "list_runs"]
 STATES = ("growing", "waiting", "working", "reducing", "done", "registered", "failed", "conflict", "superseded")
 """What a run can have come to; see `roque.archive.progress.judge`."""
 
+_Select = Select[*tuple[Any, ...]]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Filters:
@@ -73,7 +75,7 @@ def list_runs(session: Session, filters: Filters) -> list[tuple[RunSummary, RunS
     return found
 
 
-def _reductions(session: Session, runs: Select[Any]) -> dict[int, tuple[str, ReductionFacts]]:
+def _reductions(session: Session, runs: _Select) -> dict[int, tuple[str, ReductionFacts]]:
     """Newest reduction in use of each run."""
     rows = session.execute(
         select(Reduction.run_id, Reduction.name, Reduction.state, Reduction.frames_done)
@@ -83,7 +85,7 @@ def _reductions(session: Session, runs: Select[Any]) -> dict[int, tuple[str, Red
     return {run_id: (name, ReductionFacts(state, done)) for run_id, name, state, done in rows}
 
 
-def _jobs(session: Session, runs: Select[Any]) -> dict[int | None, list[JobFacts]]:
+def _jobs(session: Session, runs: _Select) -> dict[int | None, list[JobFacts]]:
     """Jobs that tell something of their run: a run may have thousands of ranges that were measured without trouble."""
     telling = or_(Job.state != "done", Job.kind.in_(BEGINNINGS))
     rows = session.execute(
@@ -95,8 +97,8 @@ def _jobs(session: Session, runs: Select[Any]) -> dict[int | None, list[JobFacts
     return jobs
 
 
-def _selected(filters: Filters) -> Select[Any]:
-    wanted: Select[Any] = (
+def _selected(filters: Filters) -> _Select:
+    wanted: _Select = (
         select(
             Run.id, Run.name, Run.version, Run.state, Run.kind, Run.object, Run.exposure, Run.frames, Run.frames_expected,
             Run.bad_times, Run.mjd_first, Run.mjd_last, Run.problems, Run.waiting, Run.unsettled,
