@@ -17,13 +17,13 @@ from roque.archive import Record
 from roque.archive.hints import SIDECARS, sidecar_hints
 from roque.archive.models import RawFile, Run
 from roque.archive.runs import FoundFile, Verdict, compare, known_files, register, register_failure
-from roque.errors import RoqueError, Transient
+from roque.errors import BadInput, RoqueError, Transient
 from roque.instruments import CameraDescription
 from roque.jobs.outbox import emit
 from roque.settings import Settings
 from roque.spool import Inspected, inspect
 from roque.spool.folders import Stat, is_raw, is_sidecar, scan
-from roque.spool.naming import folder_night, safe_name
+from roque.spool.naming import folder_night, run_name, safe_name
 from roque.telemetry import logger
 from services.ingest.content import Content, file_digest
 from services.ingest.read import found_files, read_run
@@ -177,7 +177,7 @@ class Watch:
         night = folder_night(file) or dt.datetime.fromtimestamp(known.stat.mtime_ns * 1e-9, dt.UTC).date()
         found = FoundFile(path, known.stat.size, known.stat.mtime_ns, digest, digest, 0, known.stat.size)
         with self._record.writing() as session:
-            row = register_failure(session, found, night, safe_name(file), error, now)
+            row = register_failure(session, found, night, _name(file), error, now)
             emit(session, "run.failed", {"run": row.path, "error": error.code})
         known.done = True
         logger.warning("file_failed", file=path, error=str(error))
@@ -211,6 +211,14 @@ class Watch:
                 for run in session.scalars(select(Run).where(Run.id.in_(inside), Run.kind == "science")).unique():
                     if run.hints != {**run.hints, **said} and run.state in ("growing", "complete"):
                         run.hints, run.unsettled = {**run.hints, **said}, True
+
+
+def _name(file: Path) -> str:
+    """Name for a file that is no run: its own if a run could have it."""
+    try:
+        return run_name(file)
+    except BadInput:
+        return safe_name(file.name)
 
 
 def _mjd(told: Inspected | None) -> float:

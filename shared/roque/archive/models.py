@@ -320,7 +320,7 @@ class RangeDone(Base):
     reduction_id: Mapped[int] = mapped_column(ForeignKey("reduction.id"), primary_key=True)
     first: Mapped[int] = mapped_column(primary_key=True)
     last: Mapped[int]
-    state: Mapped[dict[str, Any]]
+    state: Mapped[dict[str, Any]] = mapped_column(JSON)  # as text: JSONB would not keep every double's bits
     seconds: Mapped[dict[str, Any]]  # per stage
 
 

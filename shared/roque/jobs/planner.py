@@ -159,7 +159,11 @@ def _plan_science(session: Session, run: Run, now: dt.datetime, policy: Policy) 
         },
         run_id=run.id,
     )
-    if job.state in ("failed", "cancelled"):
+    if job.state in (
+        "done",
+        "failed",
+        "cancelled",
+    ):  # done without a reduction that stands: it failed, and is for a person to retry
         _settle(run)
 
 

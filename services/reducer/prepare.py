@@ -1,0 +1,174 @@
+"""Preparing a reduction: recipe, apertures and masters of a run are settled, once, for all its frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from roque import __version__
+from roque.archive import models
+from roque.archive.aperture_sets import store_apertures
+from roque.archive.open import load_master, open_run
+from roque.archive.recipes import digest
+from roque.calibration.apply import Calibrator, Masters
+from roque.errors import BadInput
+from roque.frames import Frame
+from roque.frames.hcm import read_hcm
+from roque.instruments import CameraDescription, cameras
+from roque.jobs.handlers import Context, JobSnapshot, Outcome
+from roque.jobs.kinds import ALGORITHM, Kind, PrepareReduction
+from roque.jobs.outbox import clock, emit
+from roque.jobs.planner import advance
+from roque.photometry import apertures as aperture_files
+from roque.photometry import reduce_file as reduce_files
+from roque.photometry.apertures import Apertures
+from roque.photometry.automatic import automatic_apertures, frames_needed
+from roque.photometry.defaults import default_recipe
+from roque.photometry.recipe import Recipe
+
+__all__ = ["prepare"]
+
+NAME_LENGTH = 8
+"""Letters of the key that name a reduction: what a paper cites."""
+
+
+@dataclass(frozen=True)
+class _Settled:
+    """What a reduction is done with."""
+
+    recipe: Recipe
+    apertures: Apertures
+    target: str
+    origin: str  # automatic, file
+    source: str
+    notes: list[str]
+
+
+def prepare(context: Context, job: JobSnapshot) -> Outcome:
+    """Settle what a run is reduced with, and make the reduction."""
+    wanted = job.parameters
+    if not isinstance(wanted, PrepareReduction):
+        raise TypeError(f"not the parameters of a preparation: {wanted!r}")
+    known = cameras(context.settings.cameras)
+    with context.record.reading() as session:
+        run = session.get_one(models.Run, wanted.run_id)
+        files = list(run.files)
+        row = session.get_one(models.Recipe, wanted.recipe_id)
+        rows = {kind: session.get_one(models.Master, n) for kind, n in wanted.masters.items() if n is not None}
+    if run.state == "superseded":
+        raise BadInput("the run was replaced by a newer version", file=run.path, remedy="nothing: the newer one is used")
+    masters = Masters(
+        **{kind: load_master(master, context.products) for kind, master in rows.items()},
+        **named_masters(wanted.hints),
+    )
+    with open_run(run, files, context.settings.cache, known) as source:
+        number = min(frames_needed(run.nskips), source.available)
+        frames = [source.frame(place) for place in range(1, number + 1)]
+        settled = _settle(run, row, frames, masters, wanted.hints, known[run.instrument.name])
+    return _outcome(run, row, settled, wanted)
+
+
+def named_masters(hints: Mapping[str, Any]) -> dict[str, Frame]:
+    """Masters that a reduce file names, read from where they were when it was given."""
+    frames = {}
+    for kind, file in hints.get("masters", {}).items():
+        frames[kind] = read_hcm(file["file"])
+    return frames
+
+
+def _settle(
+    run: models.Run,
+    row: models.Recipe,
+    frames: list[Frame],
+    masters: Masters,
+    hints: Mapping[str, Any],
+    camera: CameraDescription,
+) -> _Settled:
+    said = hints.get("reduce_file"), hints.get("apertures")
+    if all(said):
+        apertures = aperture_files.loads(said[1]["text"], file=said[1]["file"])
+        recipe = Recipe.from_reduce_file(reduce_files.loads(said[0]["text"], apertures, file=said[0]["file"]))
+        return _Settled(recipe, apertures, _first_label(apertures), "file", said[1]["file"], [])
+    detectors = {d.label: d for d in camera.detectors}
+    levels = {name: detectors[name] for name in frames[0].ccds if name in detectors}
+    calibrator = Calibrator(
+        masters, frames[0], readout=next(iter(levels.values())).read_noise, gain=next(iter(levels.values())).gain
+    )
+    target = hints.get("target")
+    found = automatic_apertures(
+        frames,
+        calibrator,
+        run=run.path,
+        gain={name: d.gain for name, d in levels.items()},
+        saturation={name: d.saturation for name, d in levels.items()},
+        target=tuple(target) if target else None,
+    )
+    recipe = default_recipe(camera, found, binning=max(run.xbin, run.ybin)).changed(row.parameters)
+    if said[1]:
+        apertures = aperture_files.loads(said[1]["text"], file=said[1]["file"])
+        return _Settled(recipe, apertures, _first_label(apertures), "file", said[1]["file"], found.notes)
+    if said[0]:
+        recipe = Recipe.from_reduce_file(reduce_files.loads(said[0]["text"], found.apertures, file=said[0]["file"]))
+    return _Settled(recipe, found.apertures, found.target, "automatic", f"stars of the first {len(frames)} frames", found.notes)
+
+
+def _first_label(apertures: Apertures) -> str:
+    """Label of the target in an aperture file: the custom is that it comes first."""
+    for members in apertures.values():
+        for label in members:
+            return label
+    raise BadInput("the aperture file has no aperture", remedy="place one, or leave the file out")
+
+
+def _outcome(run: models.Run, row: models.Recipe, settled: _Settled, wanted: PrepareReduction) -> Outcome:
+    parameters = settled.recipe.to_dict()
+    made_of = {
+        "run": [run.path, run.version],
+        "parameters": parameters,
+        "apertures": aperture_files.dumps(settled.apertures),
+        "masters": wanted.masters,
+        "hints": wanted.hints,
+        "recipe": row.digest,
+        "algorithm": [ALGORITHM[Kind.PREPARE_REDUCTION], ALGORITHM[Kind.REDUCE_RANGE]],
+    }
+    key = digest(made_of)
+
+    def store(session: Session) -> None:
+        now = clock(session)
+        if session.scalar(select(models.Reduction).where(models.Reduction.key == key)) is not None:
+            return
+        _replace_running(session, run.id)
+        reduction = models.Reduction(
+            name=key[:NAME_LENGTH],
+            key=key,
+            run_id=run.id,
+            recipe_id=row.id,
+            parameters=parameters,
+            aperture_set=store_apertures(session, settled.apertures, settled.origin, settled.source, now),
+            target=settled.target,
+            hints=wanted.hints,
+            masters=dict(wanted.masters),
+            choices=dict(wanted.choices),
+            notes=[{"kind": "apertures", "text": note} for note in settled.notes],
+            code_version=__version__,
+            created_at=now,
+        )
+        session.add(reduction)
+        session.flush()
+        emit(session, "reduction.begun", {"run": run.path, "reduction": reduction.name})
+        advance(session, session.get_one(models.Reduction, reduction.id), now)
+
+    return Outcome(store, {"reduction": key[:NAME_LENGTH]})
+
+
+def _replace_running(session: Session, run_id: int) -> None:
+    """What was being done on other grounds is not wanted any more."""
+    session.execute(
+        update(models.Reduction)
+        .where(models.Reduction.run_id == run_id, models.Reduction.state == "running")
+        .values(state="superseded")
+    )

@@ -1,0 +1,117 @@
+"""Reducing a range of frames: from the state that the range before left, to measurements and the state for the next."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from roque.archive.aperture_sets import load_apertures
+from roque.archive.bulk import insert_measurements
+from roque.archive.models import Master, RangeDone, Reduction
+from roque.archive.open import load_master, open_run
+from roque.calibration.apply import Masters
+from roque.errors import BadInput, Conflict
+from roque.frames import Frame
+from roque.instruments import cameras
+from roque.jobs.handlers import Context, JobSnapshot, Outcome
+from roque.jobs.kinds import ReduceRange
+from roque.jobs.outbox import clock
+from roque.jobs.planner import advance
+from roque.photometry.recipe import Recipe
+from roque.photometry.reduce import Reducer
+from roque.photometry.state import State
+from roque.spool import FrameSource
+from services.reducer.prepare import named_masters
+
+__all__ = ["reduce_range"]
+
+MOST_NOTES = 200
+"""Notes kept with a reduction."""
+
+_reducers: OrderedDict[str, Reducer] = OrderedDict()
+_MOST_REDUCERS = 4  # kept by a process with their prepared masters: the next range is most likely of one of them
+
+
+def reduce_range(context: Context, job: JobSnapshot) -> Outcome:
+    """Measure the frames of a range."""
+    wanted = job.parameters
+    if not isinstance(wanted, ReduceRange):
+        raise TypeError(f"not the parameters of a range: {wanted!r}")
+    with context.record.reading() as session:
+        reduction = session.get_one(Reduction, wanted.reduction_id)
+        run, files = reduction.run, list(reduction.run.files)
+        before = session.scalar(
+            select(RangeDone).where(RangeDone.reduction_id == reduction.id, RangeDone.last == wanted.first - 1)
+        )
+        reducer = _reducer(session, reduction, context)
+    if run.state == "superseded" or reduction.state in ("superseded", "cancelled"):
+        raise BadInput("the run or its reduction was replaced", file=run.path, remedy="nothing: the newer one is used")
+    if wanted.first > 1 and before is None:
+        raise Conflict(f"the frames before {wanted.first} are not reduced", file=run.path, remedy="retry the run")
+    watch = _Watch()
+    with open_run(run, files, context.settings.cache, cameras(context.settings.cameras)) as source:
+        frames = watch.reading(_frames(source, wanted.first, wanted.last))
+        rows, state, notes = reducer.reduce_range(frames, State.from_dict(before.state) if before is not None else None)
+    seconds = watch.seconds()
+
+    def store(session: Session) -> None:
+        row = session.get_one(Reduction, reduction.id, with_for_update=True)
+        if row.frames_done != wanted.first - 1:
+            raise Conflict(f"frames up to {row.frames_done} are reduced, not {wanted.first - 1}", file=run.path)
+        insert_measurements(session, run.night.date, row.id, rows)
+        session.add(
+            RangeDone(reduction_id=row.id, first=wanted.first, last=wanted.last, state=state.to_dict(), seconds=seconds)
+        )
+        row.frames_done = wanted.last
+        row.notes = [*row.notes, *(note.to_dict() for note in notes)][:MOST_NOTES]
+        advance(session, row, clock(session))
+
+    return Outcome(store, {"rows": len(rows), "seconds": seconds})
+
+
+def _reducer(session: Session, reduction: Reduction, context: Context) -> Reducer:
+    """Reducer of a reduction, its masters prepared when it was used before."""
+    if reduction.key not in _reducers:
+        rows = {kind: session.get_one(Master, number) for kind, number in reduction.masters.items() if number is not None}
+        masters = Masters(
+            **{kind: load_master(master, context.products) for kind, master in rows.items()}, **named_masters(reduction.hints)
+        )
+        apertures = load_apertures(session, reduction.aperture_set_id)
+        _reducers[reduction.key] = Reducer(Recipe.from_dict(reduction.parameters), apertures, masters)
+        while len(_reducers) > _MOST_REDUCERS:
+            _reducers.popitem(last=False)
+    _reducers.move_to_end(reduction.key)
+    return _reducers[reduction.key]
+
+
+def _frames(source: FrameSource, first: int, last: int) -> Iterator[Frame]:
+    for place in range(first, last + 1):
+        yield source.frame(place)
+
+
+class _Watch:
+    """Seconds spent on reading and on measuring."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+        self._reading = 0.0
+
+    def reading(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        """Pass frames on, counting the time until each is there."""
+        while True:
+            asked = time.perf_counter()
+            frame = next(frames, None)
+            self._reading += time.perf_counter() - asked
+            if frame is None:
+                return
+            yield frame
+
+    def seconds(self) -> dict[str, Any]:
+        """Seconds per stage."""
+        whole = time.perf_counter() - self._began
+        return {"read": round(self._reading, 4), "measure": round(whole - self._reading, 4)}

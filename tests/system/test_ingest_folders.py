@@ -1,0 +1,228 @@
+"""What becomes of files in an incoming folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from roque.archive import Record
+from roque.archive.models import Frame, RawFile, Run
+from roque.archive.schema import upgrade
+from roque.instruments import cameras
+from roque.settings import Settings, load_settings
+from services.ingest.watch import Watch
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    (tmp_path / "incoming").mkdir()
+    return load_settings(home=tmp_path / "home", incoming=[tmp_path / "incoming"], silent_seconds=0)
+
+
+@pytest.fixture
+def record(settings: Settings) -> Record:
+    record = Record(settings.database)
+    upgrade(record)
+    return record
+
+
+@pytest.fixture
+def incoming(settings: Settings) -> Path:
+    return settings.incoming[0]
+
+
+def look(record: Record, settings: Settings) -> int:
+    return Watch(record, settings, cameras(None)).look()
+
+
+def runs(record: Record) -> list[Run]:
+    with record.reading() as session:
+        return list(session.scalars(select(Run).order_by(Run.id)).unique())
+
+
+def whole(golden_runs: Path, name: str = "run0008") -> bytes:
+    return (golden_runs / f"{name}.fits").read_bytes()
+
+
+def test_a_run_is_registered_with_a_row_for_each_frame_and_ccd(record, settings, incoming, golden_runs):
+    shutil.copy(golden_runs / "run0008.fits", incoming)
+    look(record, settings)
+    (run,) = runs(record)
+    assert (run.path, run.state, run.frames, run.kind) == ("hipercam/2026-03-14/run0008", "complete", 10, "science")
+    with record.reading() as session:
+        rows = session.scalars(select(Frame).where(Frame.run_id == run.id)).all()
+    assert {(row.number, row.ccd) for row in rows} == {(n, str(ccd)) for n in range(1, 11) for ccd in range(1, 6)}
+    # nskips 2 0 1 0 4: CCD 5 is read out in every fifth frame
+    assert [row.number for row in rows if row.ccd == "5" and row.data_ok] == [5, 10]
+
+
+def test_looking_again_changes_nothing_and_a_new_process_knows_what_was_done(record, settings, incoming, golden_runs):
+    shutil.copy(golden_runs / "run0008.fits", incoming)
+    assert look(record, settings) == 1
+    assert look(record, settings) == 0
+
+
+def test_a_growing_run_is_one_run(record, settings, incoming, golden_runs):
+    data, path = whole(golden_runs), incoming / "run0008.fits"
+    slow = settings.model_copy(update={"silent_seconds": 3600.0})
+    watch = Watch(record, slow, cameras(None))
+    seen = []
+    for part in (0.1, 0.4, 0.7, 1.0):
+        path.write_bytes(data[: int(part * len(data))])
+        watch.look()
+        seen.append([(run.state, run.frames) for run in runs(record)])
+    assert seen[0] == []  # the header alone is no run yet
+    assert [len(rows) for rows in seen[1:]] == [1, 1, 1]
+    frames = [rows[0][1] for rows in seen[1:]]
+    assert frames == sorted(frames)
+    assert seen[-1] == [("complete", 10)]
+
+
+def test_a_grown_run_has_the_frames_of_the_run_read_at_once(record, settings, incoming, golden_runs, tmp_path):
+    data, path = whole(golden_runs), incoming / "run0008.fits"
+    watch = Watch(record, settings.model_copy(update={"silent_seconds": 3600.0}), cameras(None))
+    for part in (0.5, 1.0):
+        path.write_bytes(data[: int(part * len(data))])
+        watch.look()
+    other = settings.model_copy(update={"home": tmp_path / "other"})
+    at_once = Record(f"sqlite:///{tmp_path / 'at_once.sqlite'}")
+    upgrade(at_once)
+    look(at_once, other)
+    columns = (Frame.number, Frame.ccd, Frame.mjd_int, Frame.mjd_frac, Frame.exposure, Frame.time_ok, Frame.data_ok)
+    rows = []
+    for database in (record, at_once):
+        with database.reading() as session:
+            rows.append(session.execute(select(*columns).order_by(Frame.number, Frame.ccd)).all())
+    assert rows[0] == rows[1]
+
+
+def test_other_bytes_in_frames_already_read_are_a_new_version(record, settings, incoming, golden_runs):
+    path = incoming / "run0008.fits"
+    path.write_bytes(whole(golden_runs))
+    look(record, settings)
+    changed = bytearray(whole(golden_runs))
+    changed[len(changed) // 2] ^= 1
+    path.write_bytes(changed)
+    os.utime(path, ns=(1, 1))
+    look(record, settings)
+    assert [(run.version, run.state) for run in runs(record)] == [(1, "superseded"), (2, "complete")]
+
+
+def test_the_same_content_elsewhere_is_a_second_location(record, settings, incoming, golden_runs):
+    for folder in ("a", "b"):
+        (incoming / folder).mkdir()
+        shutil.copy(golden_runs / "run0008.fits", incoming / folder)
+    look(record, settings)
+    assert len(runs(record)) == 1
+    with record.reading() as session:
+        assert [file.duplicate for file in session.scalars(select(RawFile).order_by(RawFile.path))] == [False, True]
+
+
+def test_the_same_name_with_other_content_elsewhere_is_a_conflict_and_the_first_stays(record, settings, incoming, golden_runs):
+    for folder in ("a", "b"):
+        (incoming / folder).mkdir()
+    (incoming / "a" / "run0008.fits").write_bytes(whole(golden_runs))
+    look(record, settings)
+    changed = bytearray(whole(golden_runs))
+    changed[len(changed) // 2] ^= 1
+    (incoming / "b" / "run0008.fits").write_bytes(changed)
+    look(record, settings)
+    first, second = runs(record)
+    assert (first.state, second.state) == ("complete", "conflict")
+    assert second.problems[0]["file"] == str(incoming / "b" / "run0008.fits")
+    assert "rename" in second.problems[0]["remedy"]
+
+
+def test_a_run_that_was_moved_stays_the_same_run(record, settings, incoming, golden_runs):
+    for folder in ("a", "b"):
+        (incoming / folder).mkdir()
+    (incoming / "a" / "run0008.fits").write_bytes(whole(golden_runs))
+    look(record, settings)
+    (incoming / "a" / "run0008.fits").rename(incoming / "b" / "run0008.fits")
+    look(record, settings)
+    assert [(run.version, run.state) for run in runs(record)] == [(1, "complete")]
+
+
+def test_a_file_that_is_not_fits_is_recorded_and_the_rest_goes_on(record, settings, incoming, golden_runs):
+    (incoming / "run0007.fits").write_text("no FITS file\n" * 500)
+    shutil.copy(golden_runs / "run0008.fits", incoming)
+    look(record, settings)
+    bad, good = sorted(runs(record), key=lambda run: run.name)
+    assert (bad.name, bad.state, good.state) == ("run0007", "failed", "complete")
+    problem = bad.problems[0]
+    assert problem["file"].endswith("run0007.fits")
+    assert problem["remedy"]
+    assert look(record, settings) == 0
+
+
+def test_a_file_that_becomes_readable_later_is_a_run_then(record, settings, incoming, golden_runs):
+    (incoming / "run0008.fits").write_bytes(whole(golden_runs)[:1000])
+    look(record, settings)
+    (incoming / "run0008.fits").write_bytes(whole(golden_runs))
+    look(record, settings)
+    assert sorted((run.instrument.name, run.state) for run in runs(record)) == [
+        ("hipercam", "complete"),
+        ("unknown", "superseded"),
+    ]
+
+
+def test_a_run_cut_inside_a_frame_keeps_its_whole_frames_and_says_what_is_lost(record, settings, incoming, golden_runs):
+    (incoming / "run0008.fits").write_bytes(whole(golden_runs)[: len(whole(golden_runs)) * 6 // 10])
+    look(record, settings)
+    (run,) = runs(record)
+    assert run.state == "complete"
+    assert 0 < run.frames < 10
+    (lost,) = [p for p in run.problems if p["severity"] == "error"]
+    assert f"frame {run.frames + 1}" in lost["message"]
+
+
+@pytest.mark.parametrize("name", ["a..%2f..%2fetc.fits", "run;rm -rf.fits", "run\n0008.fits", "r" * 200 + ".fits"])
+def test_hostile_names_end_as_recorded_errors(record, settings, incoming, golden_runs, name):
+    shutil.copy(golden_runs / "run0008.fits", incoming / name)
+    look(record, settings)
+    (run,) = runs(record)
+    assert run.state == "failed"
+    assert set(run.name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+
+
+def test_apertures_beside_a_run_belong_to_it_and_a_change_of_them_reopens_it(record, settings, incoming, golden_runs):
+    shutil.copy(golden_runs / "run0008.fits", incoming)
+    (incoming / "run0008.ape").write_text("first")
+    look(record, settings)
+    with record.writing() as session:
+        run = session.scalars(select(Run)).unique().one()
+        assert run.hints["apertures"]["text"] == "first"
+        run.unsettled = False
+    (incoming / "run0008.ape").write_text("second")
+    look(record, settings)
+    (run,) = runs(record)
+    assert run.hints["apertures"]["text"] == "second"
+    assert run.unsettled
+
+
+def test_images_of_one_object_and_filter_are_one_run_in_the_order_of_their_times(record, settings, incoming, golden):
+    raw = sorted((golden / "hatp32" / "raw").iterdir())[:6]
+    for path in raw[:4]:
+        shutil.copy(path, incoming)
+    look(record, settings)
+    (run,) = runs(record)
+    assert run.frames == 4
+    for path in raw[4:]:
+        shutil.copy(path, incoming)
+    look(record, settings)
+    (run,) = runs(record)
+    assert (run.version, run.frames) == (1, 6)
+
+
+def test_an_image_that_comes_late_and_belongs_between_makes_a_new_version(record, settings, incoming, golden):
+    raw = sorted((golden / "hatp32" / "raw").iterdir())[:3]
+    for path in (raw[0], raw[2]):
+        shutil.copy(path, incoming)
+    look(record, settings)
+    shutil.copy(raw[1], incoming)
+    look(record, settings)
+    assert [(run.version, run.state, run.frames) for run in runs(record)] == [(1, "superseded", 2), (2, "complete", 3)]
