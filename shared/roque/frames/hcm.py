@@ -30,9 +30,9 @@ _DISPLAY |= {"DTM1_1", "DTM2_2", "DTV1", "DTV2"}
 _OUTAMPS = {"", "LL", "LR", "UL", "UR"}
 _GAP = 200  # unbinned pixels between the CCDs of the mosaic that image viewers show
 _LAYOUT = [
-    "One HDU per window follows, all windows of a CCD together. LLX and LLY are",
-    "the lower-left unbinned pixel of the window on its CCD, counted from 1; the",
-    "first window of a CCD carries the keywords of the CCD, its times included.",
+    "One HDU per window follows, all windows of a CCD together. LLX and LLY",
+    "are the lower-left unbinned pixel of the window on its CCD, counted from",
+    "1; the first window of a CCD carries the CCD's keywords and times.",
 ]
 
 

@@ -255,8 +255,9 @@ def _extent(header: Header, file: str, index: int) -> tuple[tuple[int, ...], int
         )
     axes = [require(header, f"NAXIS{i + 1}", int, file=file) for i in range(naxis)]
     pcount, gcount = header.get("PCOUNT", 0), header.get("GCOUNT", 1)
-    if min([*axes, 0]) < 0 or not isinstance(pcount, int) or not isinstance(gcount, int) or pcount < 0 or gcount < 0:
-        raise BadInput("a size in the header is negative or not a number", file=file, place=f"HDU {index}", remedy=_DAMAGED)
+    for keyword, size in [*((f"NAXIS{i + 1}", n) for i, n in enumerate(axes)), ("PCOUNT", pcount), ("GCOUNT", gcount)]:
+        if not isinstance(size, int) or size < 0:
+            raise BadInput(f"{keyword} of HDU {index} is {size!r}", file=file, place=f"keyword {keyword}", remedy=_DAMAGED)
     pixels = 1 if axes else 0
     for axis in axes:
         pixels *= axis

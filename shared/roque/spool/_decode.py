@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 __all__ = ["decode_all", "decode_box", "decode_box_grouped"]
 
+_BLOCK = 512  # columns; with 20 counts each they fit into the second cache, and long rows keep the writes together
+
 
 @njit(cache=True, nogil=True)
 def decode_box(
@@ -50,7 +52,8 @@ def decode_all(
 ) -> None:  # pragma: no cover - compiled
     """Counts of all windows of a frame, one window after another.
 
-    Goes through the raw rows once, so that the words of a row are in the cache for all 20 outputs.
+    Goes through the raw rows once. Words are turned into counts in the order in which they come, which the compiler does with
+    vector instructions, and then dealt out to the 20 outputs from the nearest cache.
 
     Parameters
     ----------
@@ -65,29 +68,60 @@ def decode_all(
     out : array of float32
         Filled.
     """
+    dealt = np.empty((_BLOCK, 20), np.float32)
+    counts = dealt.reshape(-1)
     for s in range(sets.shape[0]):
         base, width = sets[s, 0], sets[s, 1]
         for y in range(sets[s, 2]):
-            for k in range(sets[s, 3], sets[s, 4]):
-                stream, x0, xstep, y0, ystep, nx, ny, place = table[k]
-                j = (y - y0) * ystep
-                if j < 0 or j >= ny:
-                    continue
-                to = place + j * nx
+            for left in range(0, width, _BLOCK):
+                right = min(left + _BLOCK, width)
+                start = base + 20 * (y * width + left)
                 if grouped:
-                    offset = base + 16 * (stream // 4) + stream % 4
-                    pixel = y * width + x0
-                    for i in range(nx):
-                        out[to + i] = _counts(words[offset + 80 * (pixel >> 2) + 4 * (pixel & 3)])
-                        pixel += xstep
+                    _ungroup(words, base, y * width + left, counts[: 20 * (right - left)])
                 else:
-                    at = base + 20 * (y * width + x0) + stream
-                    for i in range(nx):
-                        out[to + i] = _counts(words[at])
-                        at += 20 * xstep
+                    part = words[start : start + 20 * (right - left)]
+                    for i in range(part.size):
+                        counts[i] = _counts(part[i])
+                for k in range(sets[s, 3], sets[s, 4]):
+                    _deal(dealt, table[k], y, left, right, out)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _deal(
+    dealt: NDArray[np.float32], window: NDArray[np.int64], y: int, left: int, right: int, out: NDArray[np.float32]
+) -> None:  # pragma: no cover - compiled
+    """Put raw columns `left` to `right` of raw row `y` into a window, if it has that row."""
+    j = (y - window[3]) * window[4]
+    if j < 0 or j >= window[6]:
+        return
+    x0, nx, stream, place = window[1], window[5], window[0], window[7] + j * window[5]
+    if window[2] > 0:
+        first, last = max(left, x0), min(right, x0 + nx)
+        to = out[place + first - x0 : place + last - x0]
+        column = dealt[first - left : last - left, stream]
+        for i in range(to.size):
+            to[i] = column[i]
+    else:
+        first, last = max(left, x0 - nx + 1), min(right, x0 + 1)
+        to = out[place + x0 - last + 1 : place + x0 - first + 1]
+        column = dealt[first - left : last - left, stream]
+        for i in range(to.size):
+            to[i] = column[to.size - 1 - i]
+
+
+@njit(cache=True, nogil=True)
+def _ungroup(
+    words: NDArray[np.uint16], base: int, first: int, counts: NDArray[np.float32]
+) -> None:  # pragma: no cover - compiled
+    """Counts of consecutive pixels that come in fours, as if they came one by one."""
+    for i in range(counts.size // 20):
+        pixel = first + i
+        for stream in range(20):
+            at = base + 80 * (pixel >> 2) + 16 * (stream >> 2) + 4 * (pixel & 3) + (stream & 3)
+            counts[20 * i + stream] = _counts(words[at])
 
 
 @njit(cache=True, nogil=True, inline="always")
 def _counts(word: np.uint16) -> np.float32:  # pragma: no cover - compiled
     swapped = ((word & 0xFF) << 8) | (word >> 8)
-    return np.float32(swapped ^ 0x8000)
+    return np.float32(np.int32(swapped ^ 0x8000))  # there are vector instructions from 32 bits, not from 64

@@ -216,6 +216,10 @@ class FitsSeries:
         )
         return Frame({detector.label: ccd}, number, header)
 
+    def load(self, number: int) -> Frame:
+        """Frame at a place in the run: `frame` reads all pixels as it is."""
+        return self.frame(number)
+
     def times(self) -> Times:
         """Mid-times and exposures of all frames."""
         n = len(self._exposures)

@@ -116,6 +116,10 @@ class HcmList:
         frame.number = number
         return frame
 
+    def load(self, number: int) -> Frame:
+        """Frame at a place in the run: `frame` reads all pixels as it is."""
+        return self.frame(number)
+
     def times(self) -> Times:
         """Mid-times and exposures of all frames; CCDs are those of the first."""
         frames = [scan_hcm(path) for path in self._paths]

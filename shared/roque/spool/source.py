@@ -129,6 +129,16 @@ class FrameSource(Protocol):
         """
         ...
 
+    def load(self, number: int) -> Frame:
+        """Frame with all its pixels decoded: quicker than window by window where all are needed.
+
+        Raises
+        ------
+        NotFound, BadInput
+            As for `frame`.
+        """
+        ...
+
     def times(self) -> Times:
         """Mid-times and exposures of all frames now available, one row per frame and CCD, without touching pixels."""
         ...
