@@ -195,14 +195,16 @@ class Calibrator:
         """Calibrate a whole window of a frame, as `box` does."""
         return self.box(ccd_name, ccd, window_label, _all(ccd.windows[window_label].geometry))
 
-    def process(self, ccd_name: str, ccd: CCD, window_label: str, box: Box) -> Floats:
-        """Make the processed counts of a box alone, as `box` does: for combining frames."""
+    def process(self, ccd_name: str, ccd: CCD, window_label: str, box: Box, out: Floats) -> None:
+        """Write the processed counts of a box alone, as `box` makes them, into an array: for combining frames."""
         if self._demask or ccd_name in self._fringes:
-            return self._whole(ccd_name, ccd)[window_label].proc[box.slices]
+            out[:] = self._whole(ccd_name, ccd)[window_label].proc[box.slices]
+            return
         applied, raw, scale = self._read(ccd_name, ccd, window_label, box)
-        proc = np.empty(raw.shape, raw.dtype)
-        process_box(raw, *applied[1:], scale, box.y0, box.x0, proc, proc)
-        return proc
+        if applied.has_bias or applied.has_dark or applied.has_flat:
+            process_box(raw, *applied[1:], scale, box.y0, box.x0, out, out)
+        else:
+            out[:] = raw
 
     def _calibrate(self, ccd_name: str, ccd: CCD, window_label: str, box: Box) -> Calibrated:
         applied, raw, scale = self._read(ccd_name, ccd, window_label, box)

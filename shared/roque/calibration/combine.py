@@ -68,17 +68,19 @@ def combine(
         raise BadInput(f"clipping at {sigma} sigma could drop every value", place="sigma", remedy="give 1 or more")
     report = MasterReport(kind=kind, method=method, sigma=sigma if method == "clipped mean" else None, adjust=adjust)
     report.warnings += stack.notes
+    # without adjustment the means, which the report tells, come out of the tiles: a look at the frames less
     of_ccd = ccd_mean if level == "mean" else ccd_median
-    seen = stack.survey(None if adjust == "none" else lambda _, windows: of_ccd(windows))
+    seen = stack.survey(None if adjust == "none" else lambda _, windows: (ccd_mean(windows), of_ccd(windows)))
     used = frames_with_data(stack, seen, report)
-    levels = {name: [seen[k].values[name] for k in frames] for name, frames in used.items()} if adjust != "none" else {}
-    totals = {name: np.zeros(len(frames)) for name, frames in used.items()}
+    npix = {name: sum(w.geometry.nx * w.geometry.ny for w in stack.template.ccds[name].windows.values()) for name in used}
+    means = {name: np.array([seen[k].values.get(name, (0.0,))[0] for k in frames]) for name, frames in used.items()}
     kept = dict.fromkeys(used, 0)
     pixels: dict[tuple[str, str], Floats] = {}
     for tile in stack.tiles(used):
-        totals[tile.ccd] += tile.data.sum(axis=(1, 2), dtype=np.float64)
-        if adjust != "none":
-            _equalise(tile.data, levels[tile.ccd], adjust, tile.ccd)
+        if adjust == "none":
+            means[tile.ccd] += tile.data.mean(axis=(1, 2)) * (tile.data[0].size / npix[tile.ccd])
+        else:
+            _equalise(tile.data, [seen[k].values[tile.ccd][1] for k in used[tile.ccd]], adjust, tile.ccd)
         if method == "median":
             made = pixel_median(tile.data)
         else:
@@ -88,11 +90,12 @@ def combine(
         geometry = stack.template.ccds[tile.ccd].windows[tile.window].geometry
         pixels.setdefault((tile.ccd, tile.window), np.empty((geometry.ny, geometry.nx), made.dtype))[tile.box.slices] = made
     for name, frames in used.items():
-        npix = sum(a.size for key, a in pixels.items() if key[0] == name)
-        numbers = [seen[k].number for k in frames]
-        rejected = 1.0 - kept[name] / (npix * len(frames)) if method != "median" else 0.0
-        exposure = seen[frames[0]].exposure[name]
-        report.ccds[name] = CCDReport(used=numbers, levels=(totals[name] / npix).tolist(), exposure=exposure, rejected=rejected)
+        report.ccds[name] = CCDReport(
+            used=[seen[k].number for k in frames],
+            levels=means[name].tolist(),
+            exposure=seen[frames[0]].exposure[name],
+            rejected=1.0 - kept[name] / (npix[name] * len(frames)) if method != "median" else 0.0,
+        )
         _warn_if_few(report, name, len(frames))
     history = {name: _history(report, len(frames)) for name, frames in used.items()}
     return assemble(stack.template, pixels, history), report
@@ -121,7 +124,7 @@ def ccd_mean(windows: Mapping[str, Floats]) -> float:
 
 def ccd_median(windows: Mapping[str, Floats]) -> float:
     """Median of all pixels of a CCD."""
-    return value_median(np.concatenate([w.reshape(-1) for w in windows.values()]))
+    return value_median(*windows.values())
 
 
 def clipping_acts(n: int, sigma: float) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -21,7 +22,7 @@ T = TypeVar("T")
 MEMORY = 256 << 20
 """Bytes of counts held at a time, unless told otherwise."""
 
-_ROWS = 16
+_ROWS = 64
 """Rows read from all windows in turn. Raw data have the outputs of all amplifiers interleaved: while they are in the
 cache, every window should take its share."""
 
@@ -158,6 +159,8 @@ class Stack:
     def tiles(self, wanted: Mapping[str, Sequence[int]]) -> Iterator[Tile]:
         """Give the processed counts of all windows, in bands of rows that fit into the memory.
 
+        A tile is the caller's, to change at will, until the next is asked for.
+
         Parameters
         ----------
         wanted : mapping of str to sequence of int
@@ -174,15 +177,20 @@ class Stack:
         row = self._dtype.itemsize * sum(len(wanted[name]) * w.geometry.nx for (name, _), w in windows.items())
         height = max(1, self._memory // max(1, row))
         tallest = max((w.geometry.ny for w in windows.values()), default=0)
+        # one set of arrays for all bands: getting memory from the system costs as much as decoding into it
+        space = {
+            k: np.empty(len(wanted[k[0]]) * min(height, w.geometry.ny) * w.geometry.nx, self._dtype) for k, w in windows.items()
+        }
         for start in range(0, tallest, height):
-            yield from self._band(windows, wanted, start, start + height)
+            yield from self._band(space, wanted, start, start + height)
 
     def _band(
-        self, windows: Mapping[tuple[str, str], Window], wanted: Mapping[str, Sequence[int]], start: int, stop: int
+        self, space: Mapping[tuple[str, str], Floats], wanted: Mapping[str, Sequence[int]], start: int, stop: int
     ) -> Iterator[Tile]:
-        boxes = {key: self._rows(*key, start, stop) for key in windows}
+        boxes = {key: self._rows(*key, start, stop) for key in space}
         boxes = {key: box for key, box in boxes.items() if not box.empty}
-        slabs = {k: np.empty((len(wanted[k[0]]), b.y1 - b.y0, b.x1), self._dtype) for k, b in boxes.items()}
+        shapes = {key: (len(wanted[key[0]]), box.y1 - box.y0, box.x1) for key, box in boxes.items()}
+        slabs = {key: space[key][: math.prod(shape)].reshape(shape) for key, shape in shapes.items()}
         order = {name: {k: i for i, k in enumerate(frames)} for name, frames in wanted.items()}
         for k, frame in enumerate(self._read()):
             for a in range(start, stop, _ROWS):
@@ -191,7 +199,7 @@ class Stack:
                     box = self._rows(name, label, a, min(a + _ROWS, stop))
                     if place is not None and not box.empty:
                         slab = slabs[name, label][place]
-                        slab[box.y0 - outer.y0 : box.y1 - outer.y0] = self._process(frame.ccds[name], name, label, box)
+                        self._process(frame.ccds[name], name, label, box, slab[box.y0 - outer.y0 : box.y1 - outer.y0])
         for (name, label), box in boxes.items():
             yield Tile(name, label, box, slabs[name, label])
 
@@ -213,14 +221,14 @@ class Stack:
                 for label in self.template.ccds[name].windows:
                     box = self._rows(name, label, a, a + _ROWS)
                     if not box.empty:
-                        into[name, label][box.slices] = self._process(ccd, name, label, box)
+                        self._process(ccd, name, label, box, into[name, label][box.y0 : box.y1])
 
-    def _process(self, ccd: CCD, name: str, label: str, box: Box) -> Floats:
+    def _process(self, ccd: CCD, name: str, label: str, box: Box, out: Floats) -> None:
         if label not in ccd.windows:
             raise BadInput(
                 "a frame lacks the window", place=f"CCD {name}, window {label}", remedy="combine frames of one format"
             )
-        return self._calibrator.process(name, ccd, label, box)
+        self._calibrator.process(name, ccd, label, box, out)
 
     def _rows(self, name: str, label: str, start: int, stop: int) -> Box:
         """Rows counted from the side where the window is read out, so that equal rows of all windows lie together."""

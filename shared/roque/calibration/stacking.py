@@ -13,6 +13,9 @@ __all__ = ["clipped_mean", "pixel_median", "value_median"]
 
 Floats = NDArray[np.floating[Any]]
 
+_FIRST_NAN = 0xFF80
+"""Upper half of the ordered pattern of infinity, and of numbers that are none."""
+
 _BLOCK = 256  # pixels worked on together: their values in a hundred frames fit into the second-level cache
 
 
@@ -67,11 +70,39 @@ def pixel_median(stack: Floats) -> Floats:
     return out.reshape(shape)
 
 
-def value_median(values: Floats) -> float:
-    """Median of all values of an array, as `numpy.median`, an order of magnitude faster for float32."""
-    if values.dtype == np.float32 and values.size:
-        return float(_value_median(np.ascontiguousarray(values).reshape(-1)))
-    return float(np.median(values))
+def value_median(*arrays: Floats) -> float:
+    """Median of all values of some arrays together, as `numpy.median`, several times faster for float32.
+
+    The halves of the bit patterns of the values are counted one after the other: patterns order as the values do once
+    negatives are turned round.
+    """
+    if any(array.dtype != np.float32 for array in arrays):
+        return float(np.median(np.concatenate([array.reshape(-1) for array in arrays])))
+    bits = [np.ascontiguousarray(array).reshape(-1).view(np.uint32) for array in arrays]
+    upper = np.zeros(1 << 16, np.int64)
+    for pattern in bits:
+        _count_upper(pattern, upper)
+    # infinities share their upper halves with what is no number
+    suspicious = upper[_FIRST_NAN:].any() or upper[: (1 << 16) - _FIRST_NAN].any()
+    if suspicious and any(np.isnan(array).any() for array in arrays):
+        return float("nan")
+    below = np.cumsum(upper) - upper
+    n = sum(pattern.size for pattern in bits)
+    ranks = sorted({(n - 1) // 2, n // 2})
+    halves = [int(np.searchsorted(below, rank, side="right")) - 1 for rank in ranks]
+    lower = {half: np.zeros(1 << 16, np.int64) for half in halves}
+    for half, counts in lower.items():
+        for pattern in bits:
+            _count_lower(pattern, half, counts)
+    middle = [_value(half, lower[half], rank - int(below[half])) for half, rank in zip(halves, ranks, strict=True)]
+    return float(np.mean(middle, dtype=np.float32))
+
+
+def _value(half: int, lower: NDArray[np.int64], rank: int) -> np.float32:
+    """Value of some rank, from 0, among those that share an upper half, given their numbers by the lower."""
+    ordered = (half << 16) | int(np.searchsorted(np.cumsum(lower), rank, side="right"))
+    value: np.float32 = np.uint32(ordered ^ (0x80000000 if ordered & 0x80000000 else 0xFFFFFFFF)).view(np.float32)
+    return value
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -184,41 +215,16 @@ def _selection_network(n: int) -> NDArray[np.int32]:
 
 
 @njit(cache=True, nogil=True)
-def _value_median(values: NDArray[np.float32]) -> np.float32:
-    """Select the middle by the halves of the bit patterns, which order as the values do once negatives are turned round."""
-    n = values.size
-    bits = values.view(np.uint32)
-    high = np.zeros(1 << 16, np.int32)
-    for i in range(n):
-        if values[i] != values[i]:
-            return np.float32(np.nan)
-        high[_ordered(bits[i]) >> 16] += 1
-    lower = _ranked(bits, high, (n - 1) // 2)
-    if n % 2:
-        return lower
-    return (lower + _ranked(bits, high, n // 2)) * np.float32(0.5)
+def _count_upper(bits: NDArray[np.uint32], upper: NDArray[np.int64]) -> None:
+    for i in range(bits.size):
+        upper[_ordered(bits[i]) >> 16] += 1
 
 
 @njit(cache=True, nogil=True)
-def _ranked(bits: NDArray[np.uint32], high: NDArray[np.int32], rank: int) -> np.float32:
-    """Value of some rank, from 0, given the numbers of values by the upper half of their patterns."""
-    upper = np.int64(0)
-    while rank >= high[upper]:
-        rank -= high[upper]
-        upper += 1
-    low = np.zeros(1 << 16, np.int32)
+def _count_lower(bits: NDArray[np.uint32], half: int, lower: NDArray[np.int64]) -> None:
     for i in range(bits.size):
         pattern = _ordered(bits[i])
-        low[pattern & 0xFFFF] += np.int32(pattern >> 16 == upper)  # no branch: it would be guessed wrongly half the time
-    lower = 0
-    while rank >= low[lower]:
-        rank -= low[lower]
-        lower += 1
-    pattern = (upper << 16) | lower
-    found = np.empty(1, np.uint32)
-    found[0] = pattern ^ 0x80000000 if pattern & 0x80000000 else pattern ^ 0xFFFFFFFF
-    value: np.float32 = found.view(np.float32)[0]
-    return value
+        lower[pattern & 0xFFFF] += np.int64(pattern >> 16 == half)  # no branch: it would be guessed wrongly half the time
 
 
 @njit(cache=True, nogil=True, inline="always")

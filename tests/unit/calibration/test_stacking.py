@@ -101,3 +101,9 @@ def test_values_without_a_number_have_no_median():
 
 def test_infinite_values_have_their_rank():
     assert value_median(np.array([np.inf, -np.inf, 7.0, np.inf, -2.0], np.float32)) == 7.0
+
+
+def test_several_arrays_have_one_median():
+    rng = np.random.default_rng(8)
+    arrays = [rng.normal(level, 5.0, shape).astype(np.float32) for level, shape in ((-3, (4, 5)), (2, (6, 7)), (9, (1, 4)))]
+    assert value_median(*arrays) == np.median(np.concatenate([a.ravel() for a in arrays]))
