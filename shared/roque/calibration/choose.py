@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from roque.frames import Geometry
 
-__all__ = ["Candidate", "Choice", "Policy", "Wanted", "choose"]
+__all__ = ["Candidate", "Choice", "Policy", "Wanted", "choose", "rule"]
 
 Windows = Mapping[str, Mapping[str, Geometry]]
 """Geometry of each window, by CCD label and window label."""
@@ -111,6 +111,26 @@ def choose(kind: str, wanted: Wanted, candidates: Sequence[Candidate], policy: P
     )
     lost = tuple((other, _why_second(winner, other, wanted)) for other in others)
     return Choice(winner, reason, lost + tuple(rejected))
+
+
+def rule(kind: str, policy: Policy | None = None) -> str:
+    """Say in a sentence what `choose` asks of a master of a kind."""
+    policy = policy or Policy()
+    asked = ["good", "of the same instrument", "covering every window in step"]
+    match kind:
+        case "bias":
+            asked += ["of the same binning and read-out speed", "in drift mode if the data are"]
+        case "dark":
+            asked += [
+                "of the same binning",
+                f"at least {policy.exposure_ratio:g} times as long an exposure",
+                f"within {policy.temperature_step:g} K of the detectors' temperature",
+            ]
+        case _:
+            asked += ["of the same filter on each CCD", "of a binning that divides the data's"]
+    limit = policy.days.get(kind)
+    asked += [f"within {limit:g} days"] if limit is not None else []
+    return f"{', '.join(asked)}; of those the nearest night, then the same binning and mode, then the nearest in time"
 
 
 def _fault(kind: str, wanted: Wanted, candidate: Candidate, policy: Policy) -> str:

@@ -79,7 +79,7 @@ def value_median(*arrays: Floats) -> float:
     if any(array.dtype != np.float32 for array in arrays):
         return float(np.median(np.concatenate([array.reshape(-1) for array in arrays])))
     bits = [np.ascontiguousarray(array).reshape(-1).view(np.uint32) for array in arrays]
-    upper = np.zeros(1 << 16, np.int64)
+    upper = np.zeros(1 << 16, np.int32)
     for pattern in bits:
         _count_upper(pattern, upper)
     # infinities share their upper halves with what is no number
@@ -90,7 +90,7 @@ def value_median(*arrays: Floats) -> float:
     n = sum(pattern.size for pattern in bits)
     ranks = sorted({(n - 1) // 2, n // 2})
     halves = [int(np.searchsorted(below, rank, side="right")) - 1 for rank in ranks]
-    lower = {half: np.zeros(1 << 16, np.int64) for half in halves}
+    lower = {half: np.zeros(1 << 16, np.int32) for half in halves}
     for half, counts in lower.items():
         for pattern in bits:
             _count_lower(pattern, half, counts)
@@ -98,7 +98,7 @@ def value_median(*arrays: Floats) -> float:
     return float(np.mean(middle, dtype=np.float32))
 
 
-def _value(half: int, lower: NDArray[np.int64], rank: int) -> np.float32:
+def _value(half: int, lower: NDArray[np.int32], rank: int) -> np.float32:
     """Value of some rank, from 0, among those that share an upper half, given their numbers by the lower."""
     ordered = (half << 16) | int(np.searchsorted(np.cumsum(lower), rank, side="right"))
     value: np.float32 = np.uint32(ordered ^ (0x80000000 if ordered & 0x80000000 else 0xFFFFFFFF)).view(np.float32)
@@ -215,16 +215,16 @@ def _selection_network(n: int) -> NDArray[np.int32]:
 
 
 @njit(cache=True, nogil=True)
-def _count_upper(bits: NDArray[np.uint32], upper: NDArray[np.int64]) -> None:
+def _count_upper(bits: NDArray[np.uint32], upper: NDArray[np.int32]) -> None:
     for i in range(bits.size):
         upper[_ordered(bits[i]) >> 16] += 1
 
 
 @njit(cache=True, nogil=True)
-def _count_lower(bits: NDArray[np.uint32], half: int, lower: NDArray[np.int64]) -> None:
+def _count_lower(bits: NDArray[np.uint32], half: int, lower: NDArray[np.int32]) -> None:
     for i in range(bits.size):
         pattern = _ordered(bits[i])
-        lower[pattern & 0xFFFF] += np.int64(pattern >> 16 == half)  # no branch: it would be guessed wrongly half the time
+        lower[pattern & 0xFFFF] += np.int32(pattern >> 16 == half)  # no branch: it would be guessed wrongly half the time
 
 
 @njit(cache=True, nogil=True, inline="always")
