@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 from typing import Any
 
 import click
 
-__all__ = ["NIGHT", "run_argument"]
+__all__ = ["NIGHT", "insist_on_folder", "run_argument"]
 
 
 class _Night(click.ParamType):
@@ -28,3 +29,18 @@ NIGHT = _Night()
 
 run_argument = click.argument("name", metavar="RUN")
 """A run, named as `roque.archive.names.find_run` has it."""
+
+
+def insist_on_folder(path: Path) -> Path:
+    """Refuse a file to write whose folder is not there; gives the path back.
+
+    Raises
+    ------
+    BadInput
+        There is no such folder.
+    """
+    from roque.errors import BadInput
+
+    if not path.parent.is_dir():
+        raise BadInput("there is no such folder", file=str(path.parent), remedy="make it, or name another")
+    return path

@@ -64,7 +64,7 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
 
 def field(name: str, text: str, *, indent: int = 2, hang: int = 12, style: str | None = None) -> None:
     """Print a named item of a report; on a terminal wrapped, with what follows under the beginning."""
-    lead = " " * indent + name.ljust(hang)
+    lead = " " * indent + (name.ljust(hang) if len(name) < hang or not hang else f"{name}  ")
     text = clean(text)
     lines = [lead + text]
     if sys.stdout.isatty():

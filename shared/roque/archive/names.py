@@ -7,7 +7,9 @@ answers to a name only where nothing in use does.
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -15,7 +17,7 @@ from sqlalchemy.orm import Session
 from roque.archive.models import Instrument, Job, Night, Product, Reduction, Run
 from roque.errors import NotFound
 
-__all__ = ["find_job", "find_product", "find_reduction", "find_run"]
+__all__ = ["find_job", "find_product", "find_product_of_file", "find_reduction", "find_run"]
 
 SHOWN = 10
 """Candidates that an error message names."""
@@ -122,6 +124,24 @@ def find_product(session: Session, name: str) -> Product:
             product = session.scalar(select(Product).where(ending).order_by(Product.id.desc()).limit(1))
     if product is None:
         raise NotFound("there is no such product", place=name, remedy="'roque product list' shows which there are")
+    return product
+
+
+def find_product_of_file(session: Session, path: Path) -> Product:
+    """Find the product whose bytes a file has, wherever it lies and whatever it is called.
+
+    Raises
+    ------
+    NotFound
+        No product has these bytes.
+    """
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    product = session.scalar(select(Product).where(Product.sha256 == sha256).order_by(Product.id.desc()).limit(1))
+    if product is None:
+        raise NotFound(
+            "no product has the bytes of this file", file=str(path), remedy="it was changed, or is of another record"
+        )
     return product
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session
 from roque.archive.models import Instrument, Job, Night, Reduction, Run
 from roque.archive.progress import BEGINNINGS, JobFacts, ReductionFacts, RunState, judge
 
-__all__ = ["STATES", "Filters", "RunSummary", "list_runs"]
+__all__ = ["STATES", "Filters", "RunSummary", "list_runs", "run_names"]
 
 STATES = ("growing", "waiting", "working", "reducing", "done", "registered", "failed", "conflict", "superseded")
 """What a run can have come to; see `roque.archive.progress.judge`."""
@@ -141,3 +142,14 @@ def _summary(row: Row[Any], reduction: str | None) -> RunSummary:
         unsettled=row.unsettled,
         reduction=reduction,
     )
+
+
+def run_names(session: Session, ids: Collection[int]) -> dict[int, str]:
+    """Full names of runs by id."""
+    rows = session.execute(
+        select(Run.id, Instrument.name, Night.date, Run.name)
+        .join(Instrument, Instrument.id == Run.instrument_id)
+        .join(Night, Night.id == Run.night_id)
+        .where(Run.id.in_(ids))
+    )
+    return {run_id: f"{instrument}/{night.isoformat()}/{name}" for run_id, instrument, night, name in rows}
