@@ -61,6 +61,18 @@ class App:
             There is none: nothing was ever reduced in this home folder.
         """
         from roque.archive import Record
+
+        self.insist_on_record()
+        return Record(self.settings.database)
+
+    def insist_on_record(self) -> None:
+        """Refuse to go on where nothing was ever reduced.
+
+        Raises
+        ------
+        Unreachable
+            The record is a file, and it is not there.
+        """
         from roque.errors import Unreachable
 
         file = sqlite_file(self.settings)
@@ -70,7 +82,6 @@ class App:
                 file=str(file),
                 remedy="name the right folder with --home, or begin one with 'roque night reduce FOLDER'",
             )
-        return Record(self.settings.database)
 
     @cached_property
     def new_record(self) -> Record:

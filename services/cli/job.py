@@ -143,8 +143,6 @@ def _detail(entry: dict[str, Any]) -> str:
             return entry["reason"] or ""
         case "running":
             return f"since {moment(entry['started_at'])} UTC"
-        case "done" if entry["finished_at"] and entry["started_at"]:
-            return f"{(entry['finished_at'] - entry['started_at']).total_seconds():.1f} s"
         case _:
             return ""
 
