@@ -24,6 +24,40 @@ def upgrade() -> None:
         sa.UniqueConstraint("digest", name=op.f("uq_aperture_set_digest")),
     )
     op.create_table(
+        "measurement",
+        sa.Column("night", sa.Date(), nullable=False),
+        sa.Column("reduction_id", sa.Integer(), nullable=False),
+        sa.Column("ccd", sa.String(length=8).with_variant(sa.String(length=8, collation="C"), "postgresql"), nullable=False),
+        sa.Column(
+            "aperture", sa.String(length=16).with_variant(sa.String(length=16, collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("frame", sa.Integer(), nullable=False),
+        sa.Column("mjd_int", sa.Integer(), nullable=False),
+        sa.Column("mjd_frac", sa.Double(), nullable=True),
+        sa.Column("time_ok", sa.Boolean(), nullable=False),
+        sa.Column("exposure", sa.Double(), nullable=True),
+        sa.Column("mfwhm", sa.Double(), nullable=True),
+        sa.Column("mbeta", sa.Double(), nullable=True),
+        sa.Column("x", sa.Double(), nullable=True),
+        sa.Column("xe", sa.Double(), nullable=True),
+        sa.Column("y", sa.Double(), nullable=True),
+        sa.Column("ye", sa.Double(), nullable=True),
+        sa.Column("fwhm", sa.Double(), nullable=True),
+        sa.Column("fwhme", sa.Double(), nullable=True),
+        sa.Column("beta", sa.Double(), nullable=True),
+        sa.Column("betae", sa.Double(), nullable=True),
+        sa.Column("counts", sa.Double(), nullable=True),
+        sa.Column("countse", sa.Double(), nullable=True),
+        sa.Column("sky", sa.Double(), nullable=True),
+        sa.Column("skye", sa.Double(), nullable=True),
+        sa.Column("nsky", sa.Integer(), nullable=False),
+        sa.Column("nrej", sa.Integer(), nullable=False),
+        sa.Column("peak", sa.Integer(), nullable=False),
+        sa.Column("flag", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("night", "reduction_id", "ccd", "aperture", "frame", name=op.f("pk_measurement")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "night",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("date", sa.Date(), nullable=False),
@@ -129,7 +163,7 @@ def upgrade() -> None:
         "frame",
         sa.Column("run_id", sa.Integer(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
-        sa.Column("ccd", sa.String(length=8), nullable=False),
+        sa.Column("ccd", sa.String(length=8).with_variant(sa.String(length=8, collation="C"), "postgresql"), nullable=False),
         sa.Column("mjd_int", sa.Integer(), nullable=False),
         sa.Column("mjd_frac", sa.Double(), nullable=True),
         sa.Column("exposure", sa.Double(), nullable=True),
@@ -232,39 +266,6 @@ def upgrade() -> None:
         batch_op.create_index("ix_job_run_id", ["run_id"], unique=False)
         batch_op.create_index("ix_job_state", ["state", "not_before"], unique=False)
 
-    op.create_table(
-        "measurement",
-        sa.Column("night", sa.Date(), nullable=False),
-        sa.Column("reduction_id", sa.Integer(), nullable=False),
-        sa.Column("ccd", sa.String(length=8), nullable=False),
-        sa.Column("aperture", sa.String(length=16), nullable=False),
-        sa.Column("frame", sa.Integer(), nullable=False),
-        sa.Column("mjd_int", sa.Integer(), nullable=False),
-        sa.Column("mjd_frac", sa.Double(), nullable=True),
-        sa.Column("time_ok", sa.Boolean(), nullable=False),
-        sa.Column("exposure", sa.Double(), nullable=True),
-        sa.Column("mfwhm", sa.Double(), nullable=True),
-        sa.Column("mbeta", sa.Double(), nullable=True),
-        sa.Column("x", sa.Double(), nullable=True),
-        sa.Column("xe", sa.Double(), nullable=True),
-        sa.Column("y", sa.Double(), nullable=True),
-        sa.Column("ye", sa.Double(), nullable=True),
-        sa.Column("fwhm", sa.Double(), nullable=True),
-        sa.Column("fwhme", sa.Double(), nullable=True),
-        sa.Column("beta", sa.Double(), nullable=True),
-        sa.Column("betae", sa.Double(), nullable=True),
-        sa.Column("counts", sa.Double(), nullable=True),
-        sa.Column("countse", sa.Double(), nullable=True),
-        sa.Column("sky", sa.Double(), nullable=True),
-        sa.Column("skye", sa.Double(), nullable=True),
-        sa.Column("nsky", sa.Integer(), nullable=False),
-        sa.Column("nrej", sa.Integer(), nullable=False),
-        sa.Column("peak", sa.Integer(), nullable=False),
-        sa.Column("flag", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(["reduction_id"], ["reduction.id"], name=op.f("fk_measurement_reduction_id")),
-        sa.PrimaryKeyConstraint("night", "reduction_id", "ccd", "aperture", "frame", name=op.f("pk_measurement")),
-        sqlite_with_rowid=False,
-    )
     op.create_table(
         "range_done",
         sa.Column("reduction_id", sa.Integer(), nullable=False),
@@ -370,7 +371,6 @@ def downgrade() -> None:
 
     op.drop_table("job_need")
     op.drop_table("range_done")
-    op.drop_table("measurement")
     with op.batch_alter_table("job", schema=None) as batch_op:
         batch_op.drop_index("ix_job_state")
         batch_op.drop_index("ix_job_run_id")
@@ -396,4 +396,5 @@ def downgrade() -> None:
     op.drop_table("site")
     op.drop_table("recipe")
     op.drop_table("night")
+    op.drop_table("measurement")
     op.drop_table("aperture_set")
