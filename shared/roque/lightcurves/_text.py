@@ -30,7 +30,9 @@ WIDEST = 26
 _SPLITTER = 134217729.0  # 2^27 + 1
 _TOO_BIG = 9.0e18
 _HASH, _NEWLINE, _BLANK = 35, 10, 32
-_MINUS, _PLUS, _POINT, _ZERO, _NINE = 45, 43, 46, 48, 57
+_MINUS, _PLUS, _POINT, _ZERO, _NINE, _E, _CAPITAL_E = 45, 43, 46, 48, 57, 101, 69
+_POWERS = np.array([10**k for k in range(19)], np.int64)
+_TENS = np.array([float(10**k) for k in range(19)])
 
 
 @njit(cache=True, nogil=True)
@@ -55,31 +57,31 @@ def index_rows(text: Bytes, start: int, labels: Bytes, lengths: Ints) -> tuple[I
     ccds : array of int64
         Index of its CCD, -1 if its label is not known.
     """
-    count = 0
-    place = start
-    while place < len(text):
-        place, end, is_row = _line(text, place)
-        count += is_row
-        place = end + 1
-    begins, ends, ccds = np.empty(count, np.int64), np.empty(count, np.int64), np.full(count, -1)
+    capacity = 1024
+    found = np.empty((3, capacity), np.int64)
     row = 0
     place = start
     while place < len(text):
         place, end, is_row = _line(text, place)
         if is_row:
+            if row == capacity:
+                capacity *= 2
+                grown = np.empty((3, capacity), np.int64)
+                grown[:, :row] = found
+                found = grown
             stop = place
             while stop < end and text[stop] > _BLANK:
                 stop += 1
+            found[0, row], found[1, row], found[2, row] = stop, end, -1
             for k in range(len(lengths)):
                 same = lengths[k] == stop - place
                 for i in range(lengths[k] if same else 0):
                     same = same and labels[k, i] == text[place + i]
                 if same:
-                    ccds[row] = k
-            begins[row], ends[row] = stop, end
+                    found[2, row] = k
             row += 1
         place = end + 1
-    return begins, ends, ccds
+    return found[0, :row], found[1, :row], found[2, :row]
 
 
 @njit(cache=True, nogil=True)
@@ -161,49 +163,52 @@ def _read(text: Bytes, place: int, end: int) -> tuple[float, int, bool]:
     negative = text[place] == _MINUS
     if negative or text[place] == _PLUS:
         place += 1
-    if place < end and text[place] > _NINE:
-        return _read_word(text, place, end, negative)
-    whole, fraction, digits, decimals, used = np.int64(0), np.int64(0), 0, 0, 0
+    begin = place
+    whole, fraction, decimals, exponent = np.int64(0), np.int64(0), 0, 0
     while place < end and _ZERO <= text[place] <= _NINE:
-        if digits < 18:
-            whole = whole * 10 + (text[place] - _ZERO)
-            digits += whole > 0
-        else:
-            return 0.0, place, False
+        whole = whole * 10 + (text[place] - _ZERO)
         place += 1
-        used += 1
+    digits = place - begin
     if place < end and text[place] == _POINT:
         place += 1
-        while place < end and _ZERO <= text[place] <= _NINE:
-            if decimals < 18:
-                fraction = fraction * 10 + (text[place] - _ZERO)
-                decimals += 1
-            place += 1
-            used += 1
-    if used == 0:
-        return 0.0, place, False
-    exponent = 0
-    if place < end and text[place] in (69, 101):
-        place += 1
-        down = place < end and text[place] == _MINUS
-        if place < end and (down or text[place] == _PLUS):
-            place += 1
         begin = place
-        while place < end and _ZERO <= text[place] <= _NINE and place - begin < 4:
-            exponent = exponent * 10 + (text[place] - _ZERO)
+        while place < end and _ZERO <= text[place] <= _NINE:
+            if place - begin < 18:
+                fraction = fraction * 10 + (text[place] - _ZERO)
             place += 1
-        if place == begin:
-            return 0.0, place, False
-        if down:
-            exponent = -exponent
+        decimals = min(18, place - begin)
+    if digits + decimals == 0:
+        return _read_word(text, place, end, negative)
     if place < end and text[place] > _BLANK:
+        place, exponent = _read_exponent(text, place, end)
+    if digits > 18 or (place < end and text[place] > _BLANK):
         return 0.0, place, False
     if digits + decimals <= 15:
         # one operation on two exact numbers: the nearest double
-        value = _shift(float(whole * 10**decimals + fraction), exponent - decimals)
+        value = float(whole * _POWERS[decimals] + fraction)
+        value = value / _TENS[decimals] if exponent == 0 else _shift(value, exponent - decimals)
     else:
-        value = _shift(float(whole) + float(fraction) / 10.0**decimals, exponent)
+        value = float(whole) + float(fraction) / _TENS[decimals]
+        if exponent != 0:
+            value = _shift(value, exponent)
     return -value if negative else value, place, True
+
+
+@njit(cache=True, nogil=True)
+def _read_exponent(text: Bytes, place: int, end: int) -> tuple[int, int]:
+    """Read an exponent: the place behind it, or the same place if there is none, and its value."""
+    if text[place] != _E and text[place] != _CAPITAL_E:
+        return place, 0
+    begin = place
+    place += 1
+    down = place < end and text[place] == _MINUS
+    if place < end and (down or text[place] == _PLUS):
+        place += 1
+    first, exponent = place, 0
+    while place < end and _ZERO <= text[place] <= _NINE and place - first < 4:
+        exponent = exponent * 10 + (text[place] - _ZERO)
+        place += 1
+    return (begin, 0) if place == first else (place, -exponent if down else exponent)
 
 
 @njit(cache=True, nogil=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -48,11 +49,10 @@ def read_log(path: Path) -> tuple[list[str], dict[str, NDArray[np.void]]]:
     if np.any(ccds < 0):
         row = int(np.argmax(ccds < 0))
         raise _bad_row("its CCD has no column definitions", text, int(begins[row]), path)
-    tables = {}
-    for index, (label, dtype) in enumerate(kinds.items()):
-        mine = ccds == index
-        tables[label] = _table(text, begins[mine], ends[mine], dtype, path)
-    return comments, tables
+    chosen = [ccds == index for index in range(len(labels))]
+    with ThreadPoolExecutor(max_workers=2) as pool:  # the kernels run without the interpreter's lock
+        tables = pool.map(lambda mine, dtype: _table(text, begins[mine], ends[mine], dtype, path), chosen, kinds.values())
+        return comments, dict(zip(labels, tables, strict=True))
 
 
 def _table(

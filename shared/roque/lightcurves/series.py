@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from astropy.table import Table
 from numpy.typing import ArrayLike, NDArray
 
+from roque.lightcurves._running import running_median, scatter
 from roque.photometry.flags import Flag
+
+if TYPE_CHECKING:
+    from astropy.table import Table
 
 __all__ = ["ANY_FLAG", "Series"]
 
@@ -144,7 +147,7 @@ class Series:
         Parameters
         ----------
         sigma : float
-            In units of the scatter of all points about their running medians (1.4826 times the median deviation).
+            In units of the scatter of all points about their running medians (from the median deviation).
         width : int
             Good points of the running median, odd.
         bitmask : int or None
@@ -153,12 +156,9 @@ class Series:
         good = np.flatnonzero(~self.get_mask(bitmask))
         if len(good) < width:
             return self
-        values = self.y[good]
-        half = width // 2
-        padded = np.pad(values, half, mode="reflect")
-        deviation = np.abs(values - np.median(np.lib.stride_tricks.sliding_window_view(padded, width), axis=1))
+        rest = self.y[good] - running_median(self.y[good], width)
         where = np.zeros(len(self), np.bool_)
-        where[good] = deviation > sigma * 1.4826 * np.median(deviation)
+        where[good] = np.abs(rest) > sigma * scatter(rest)
         return self.set_bitmask(Flag.OUTLIER, where)
 
     # numbers
@@ -256,6 +256,8 @@ class Series:
 
     def to_table(self) -> Table:
         """Make an astropy table with the columns t, te, y, ye, bmask."""
+        from astropy.table import Table  # noqa: PLC0415  tables take a third of a second to import
+
         return Table({"t": self.t, "te": self.te, "y": self.y, "ye": self.ye, "bmask": self.bmask})
 
     def _join(self, other: Series, y: Floats, ye: Floats) -> Series:
