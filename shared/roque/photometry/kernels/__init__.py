@@ -1,0 +1,1 @@
+"""Compiled code: what is done to every pixel, star and frame."""

@@ -1,0 +1,44 @@
+"""How the functions of this folder are compiled, and when what was compiled is out of date."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from numba import njit
+
+__all__ = ["inlined", "kernel"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# a zero in a flat, or a pixel without error, must give inf or nan as in numpy: branches that raise would also keep
+# the loops from being vectorised
+_OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
+
+
+def kernel(function: F) -> F:
+    """Compile a function without the interpreter's lock, and keep what was compiled on disk."""
+    return _stamped(njit(**_OPTIONS)(function))
+
+
+def inlined(function: F) -> F:
+    """Compile a function into its callers, so that their loops can be vectorised."""
+    return _stamped(njit(**_OPTIONS, inline="always")(function))
+
+
+def _stamped(dispatcher: Any) -> Any:
+    """Let compiled code be out of date when any file of this folder has changed.
+
+    numba looks at the file of a function alone, but what is kept holds the code of all functions that it calls too.
+    """
+    dispatcher._cache._cache_file._source_stamp = _STAMP
+    return dispatcher
+
+
+def _stamp() -> tuple[tuple[str, int, int], ...]:
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return tuple((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+
+
+_STAMP = _stamp()

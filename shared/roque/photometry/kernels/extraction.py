@@ -1,0 +1,325 @@
+"""Flux of a star in an aperture: radii, sky, soft edge, weights, errors, flags."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roque.photometry.kernels.compiled import kernel
+from roque.photometry.flags import Flag
+from roque.photometry.kernels.profiles import GAUSSIAN, MOFFAT, profile, shape, subgrid
+from roque.photometry.kernels.search import median
+from roque.photometry.kernels.sums import mean_and_rms
+from roque.photometry.kernels.windows import Patch
+
+__all__ = ["ExtractionMemory", "ExtractionSettings", "extract", "make_extraction_memory", "resize"]
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.floating[Any]]
+
+_NO_SKY, _SKY_AT_EDGE, _TARGET_AT_EDGE = int(Flag.NO_SKY), int(Flag.SKY_AT_EDGE), int(Flag.TARGET_AT_EDGE)
+_SATURATED, _NONLINEAR = int(Flag.TARGET_SATURATED), int(Flag.TARGET_NONLINEAR)
+_NO_EXTRACTION, _NO_DATA = int(Flag.NO_EXTRACTION), int(Flag.NO_DATA)
+
+
+class ExtractionSettings(NamedTuple):
+    """How fluxes of a CCD are extracted."""
+
+    resize: bool
+    """Whether radii follow the mean FWHM."""
+    optimal: bool
+    """Whether pixels are weighted with the profile; radii then follow the FWHM in any case."""
+    radii: Floats
+    """Factor, least and greatest radius, of target, inner and outer sky in turn; shape (3, 3)."""
+    clipped: bool
+    """Sky: clipped mean, otherwise median."""
+    variance: bool
+    """Errors from the variance of the sky, otherwise from photon noise."""
+    threshold: float
+    """Of clipping, in RMS."""
+    nonlinear: float
+    saturation: float
+    """Raw counts."""
+    ndiv: int
+
+
+class ExtractionMemory(NamedTuple):
+    """Memory of an extraction and its results."""
+
+    sky: Counts
+    """Sky pixels of an aperture."""
+    scratch: Counts
+    xoffsets: Floats
+    yoffsets: Floats
+    result: Floats
+    """Counts, their error, sky, its error."""
+    numbers: NDArray[np.int64]
+    """Sky pixels used, sky pixels rejected, brightest raw pixel, flag."""
+
+
+def make_extraction_memory(npixels: int, noffsets: int, dtype: np.dtype[Any]) -> ExtractionMemory:
+    """Allocate memory for apertures with boxes of up to `npixels` pixels."""
+    return ExtractionMemory(
+        np.zeros(npixels, dtype),
+        np.zeros(npixels, dtype),
+        np.zeros(noffsets),
+        np.zeros(noffsets),
+        np.zeros(4),
+        np.zeros(4, np.int64),
+    )
+
+
+@kernel
+def resize(settings: ExtractionSettings, mfwhm: float, radii: Floats) -> bool:
+    """Set target, inner and outer sky radius of an aperture.
+
+    Parameters
+    ----------
+    settings : ExtractionSettings
+        How.
+    mfwhm : float
+        Mean FWHM, unbinned pixels; NaN, of failed references, gives the greatest radii, as in the HiPERCAM pipeline.
+    radii : array of float64, shape (3,)
+        Old radii, replaced.
+
+    Returns
+    -------
+    bool
+        False if a FWHM is needed and there is none; the radii stay.
+    """
+    follow = settings.resize or settings.optimal
+    if follow and mfwhm <= 0.0:
+        return False
+    for i in range(3):
+        least, greatest = settings.radii[i, 1], settings.radii[i, 2]
+        wanted = settings.radii[i, 0] * mfwhm if follow else radii[i]
+        radius = wanted if wanted < greatest else greatest
+        radii[i] = radius if radius > least else least
+    return True
+
+
+@kernel
+def extract(
+    settings: ExtractionSettings,
+    patch: Patch,
+    xfirst: float,
+    yfirst: float,
+    xbin: int,
+    ybin: int,
+    nx: int,
+    ny: int,
+    x: float,
+    y: float,
+    radii: Floats,
+    mask: Floats,
+    extra: Floats,
+    mfwhm: float,
+    mbeta: float,
+    memory: ExtractionMemory,
+) -> None:
+    """Measure the flux in one aperture.
+
+    Parameters
+    ----------
+    settings : ExtractionSettings
+        How.
+    patch : Patch
+        Pixels around the aperture.
+    xfirst, yfirst, xbin, ybin, nx, ny
+        Centre of the first of them (unbinned pixels), binning and size of the box.
+    x, y : float
+        Centre of the aperture.
+    radii : array of float64, shape (3,)
+        Target, inner and outer sky radius.
+    mask : array of float64, shape (number, 3)
+        Circles left out of the sky: offset in x and y, radius.
+    extra : array of float64, shape (number, 2)
+        Offsets of further target circles.
+    mfwhm, mbeta : float
+        Mean shape of stars, for weights.
+    memory : ExtractionMemory
+        Gets ``result`` and ``numbers``.
+    """
+    rtarg, rsky1, rsky2 = radii[0], radii[1], radii[2]
+    memory.result[:] = np.nan
+    memory.numbers[:] = 0
+    flag = _edges(xfirst, yfirst, xbin, ybin, nx, ny, x, y, rtarg, rsky2, extra)
+    size = math.sqrt(xbin * ybin)
+    reach = rtarg + size / 2.0
+    peak, any_pixel = _brightest(patch.raw, xfirst, yfirst, xbin, ybin, nx, ny, x, y, reach)
+    if not any_pixel:
+        memory.numbers[3] = flag | _NO_DATA | _NO_EXTRACTION
+        return
+    zero = patch.proc.dtype.type(0)
+    n = _sky_pixels(patch, xfirst, yfirst, xbin, ybin, nx, ny, x, y, rsky1, rsky2, rtarg, mask, extra, memory)
+    level, rms, skye, nsky = _sky(settings, n, patch.proc, memory)
+    if nsky == 0:
+        flag |= _NO_SKY
+    # the peak is cut off, not rounded, in raw counts
+    if peak >= settings.saturation:
+        flag |= _SATURATED
+    if peak >= settings.nonlinear:
+        flag |= _NONLINEAR
+    method = MOFFAT if mbeta > 0.0 else GAUSSIAN
+    a, b, _ = shape(method, mfwhm, mbeta)
+    kx = subgrid(settings.ndiv, xbin, memory.xoffsets)
+    ky = subgrid(settings.ndiv, ybin, memory.yoffsets)
+    counts, variance, total = 0.0, 0.0, 0.0
+    by_variance = settings.variance and nsky > 0
+    reach2 = reach * reach
+    for j in range(ny):
+        dy = yfirst + ybin * j - y
+        for i in range(nx):
+            dx = xfirst + xbin * i - x
+            r2 = dx * dx + dy * dy
+            w = 0.0
+            if r2 < reach2:
+                w = min(1.0, max(0.0, (reach - math.sqrt(r2)) / size))
+            for k in range(extra.shape[0]):
+                r2 = (dx - extra[k, 0]) ** 2 + (dy - extra[k, 1]) ** 2
+                if r2 < reach2:
+                    w = max(w, min(1.0, max(0.0, (reach - math.sqrt(r2)) / size)))
+            if w == 0.0:
+                continue
+            if settings.optimal:
+                # polynomials don't carry NaN: a failed reference must
+                w *= profile(method, a, b, dx, dy, memory.xoffsets, kx, memory.yoffsets, ky) if mfwhm > 0.0 else np.nan
+            pixel = j * nx + i
+            D = patch.proc[pixel] - level
+            if by_variance:
+                noise = rms * rms + max(zero, D) / patch.G[pixel]
+            else:
+                noise = patch.R[pixel] * patch.R[pixel] + max(zero, patch.deb[pixel]) / patch.G[pixel]
+            counts += w * D
+            variance += w * w * noise
+            total += w
+    if skye > 0.0:
+        variance += (total * skye) ** 2
+    memory.result[0] = counts
+    memory.result[1] = math.sqrt(variance)
+    memory.result[2] = level
+    memory.result[3] = skye
+    memory.numbers[0] = nsky
+    memory.numbers[2] = peak
+    memory.numbers[3] = flag
+
+
+@kernel
+def _edges(
+    xfirst: float,
+    yfirst: float,
+    xbin: int,
+    ybin: int,
+    nx: int,
+    ny: int,
+    x: float,
+    y: float,
+    rtarg: float,
+    rsky2: float,
+    extra: Floats,
+) -> int:
+    """Bits of the circles that cross the edge of the box; it is cut where the window ends."""
+    left, right = x - (xfirst - xbin / 2.0), xfirst + xbin * (nx - 0.5) - x
+    lower, upper = y - (yfirst - ybin / 2.0), yfirst + ybin * (ny - 0.5) - y
+    nearest = min(min(left, right), min(lower, upper))
+    reach = rtarg
+    for k in range(extra.shape[0]):
+        reach = max(reach, math.hypot(extra[k, 0], extra[k, 1]) + rtarg)
+    flag = 0
+    if nearest < rsky2:
+        flag |= _SKY_AT_EDGE
+    if nearest < reach:
+        flag |= _TARGET_AT_EDGE
+    return flag
+
+
+@kernel
+def _brightest(
+    raw: Counts, xfirst: float, yfirst: float, xbin: int, ybin: int, nx: int, ny: int, x: float, y: float, reach: float
+) -> tuple[int, bool]:
+    """Brightest raw pixel of the target circle, and whether it has any."""
+    found = False
+    peak = raw[0]
+    for j in range(ny):
+        dy = yfirst + ybin * j - y
+        for i in range(nx):
+            dx = xfirst + xbin * i - x
+            if dx * dx + dy * dy < reach * reach:
+                value = raw[j * nx + i]
+                if not found or value > peak:
+                    peak = value
+                found = True
+    return np.int64(peak), found
+
+
+@kernel
+def _sky_pixels(
+    patch: Patch,
+    xfirst: float,
+    yfirst: float,
+    xbin: int,
+    ybin: int,
+    nx: int,
+    ny: int,
+    x: float,
+    y: float,
+    rsky1: float,
+    rsky2: float,
+    rtarg: float,
+    mask: Floats,
+    extra: Floats,
+    memory: ExtractionMemory,
+) -> int:
+    """Collect the pixels of the sky annulus, row after row, and their photon variances; returns their number."""
+    zero = patch.proc.dtype.type(0)
+    n = 0
+    for j in range(ny):
+        dy = yfirst + ybin * j - y
+        for i in range(nx):
+            dx = xfirst + xbin * i - x
+            d2 = dx * dx + dy * dy
+            if not rsky1 * rsky1 < d2 < rsky2 * rsky2:
+                continue
+            keep = True
+            for k in range(mask.shape[0]):
+                keep = keep and (dx - mask[k, 0]) ** 2 + (dy - mask[k, 1]) ** 2 > mask[k, 2] ** 2
+            for k in range(extra.shape[0]):
+                keep = keep and (dx - extra[k, 0]) ** 2 + (dy - extra[k, 1]) ** 2 > rtarg**2
+            if keep:
+                pixel = j * nx + i
+                value = patch.proc[pixel]
+                memory.sky[n] = value
+                memory.scratch[n] = patch.R[pixel] * patch.R[pixel] + max(zero, value) / patch.G[pixel]
+                n += 1
+    return n
+
+
+@kernel
+def _sky(settings: ExtractionSettings, n: int, proc: Counts, memory: ExtractionMemory) -> tuple[float, float, float, int]:
+    """Level of the sky, RMS, error of the level and number of pixels, level and RMS in the dtype of the data."""
+    number = proc.dtype.type
+    if n == 0:
+        return number(np.nan), number(0), np.nan, 0
+    if not settings.clipped:
+        variance = 0.0
+        for i in range(n):
+            variance += memory.scratch[i]
+        return median(memory.sky, n, memory.scratch), number(0), math.sqrt(variance) / n, n
+    threshold = number(settings.threshold)
+    sky = memory.sky
+    while True:
+        level, rms = mean_and_rms(sky, n, memory.scratch)
+        limit = threshold * rms
+        kept = 0
+        for i in range(n):
+            if abs(sky[i] - level) < limit:
+                sky[kept] = sky[i]
+                kept += 1
+        if kept == n:
+            return level, rms, np.float64(rms) / math.sqrt(n), n
+        n = kept
+        if n == 0:
+            return number(0), number(0), -1.0, 0

@@ -1,0 +1,251 @@
+"""Windows as kernels see them: where they lie, and where the pixels of data and masters are in memory.
+
+A kernel follows all the apertures of a CCD in one call and reads no more than the boxes it needs, wherever they fall. So it
+gets a table of addresses in place of arrays: nothing is copied or decoded before it is asked for. Whoever makes a table
+keeps the arrays alive while it is used.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import carray, types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from roque.errors import BadInput
+from roque.frames import Geometry
+from roque.frames.window import RawWords
+from roque.photometry.kernels.compiled import kernel
+
+__all__ = [
+    "BIAS",
+    "CALIBRATED",
+    "COUNTS",
+    "DARK",
+    "FLAT",
+    "GAIN",
+    "NOISE",
+    "RAW",
+    "WORDS",
+    "WORDS_SWAPPED",
+    "Patch",
+    "calibrate_box",
+    "cut_box",
+    "make_patch",
+    "make_table",
+    "place",
+    "place_words",
+    "set_geometry",
+    "set_kind",
+]
+
+Table = NDArray[np.int64]
+
+# columns: the geometry, the kind of pixels, then four numbers for each plane
+_LLX, _LLY, _XBIN, _YBIN, _NX, _NY, _KIND = range(7)
+_PLANES = 7
+_ADDRESS, _ORIGIN, _YSTEP, _XSTEP = range(4)
+
+RAW, BIAS, DARK, FLAT, NOISE, GAIN = range(6)
+"""Planes. Of windows that come calibrated, BIAS holds the counts less bias and DARK the processed counts."""
+
+COUNTS, WORDS, WORDS_SWAPPED, CALIBRATED = range(4)
+"""Kinds of pixels: floats; 16-bit words, native; words of the other byte order with the sign bit turned; all calibrated."""
+
+
+class Patch(NamedTuple):
+    """Memory for the pixels of a box, row after row, in the dtype of the data."""
+
+    raw: NDArray[np.floating[Any]]
+    deb: NDArray[np.floating[Any]]
+    proc: NDArray[np.floating[Any]]
+    R: NDArray[np.floating[Any]]
+    G: NDArray[np.floating[Any]]
+
+
+def make_patch(npixels: int, dtype: np.dtype[Any]) -> Patch:
+    """Allocate memory for boxes of up to `npixels` pixels."""
+    return Patch(*(np.zeros(npixels, dtype) for _ in range(5)))
+
+
+def make_table(nwindows: int) -> Table:
+    """Make a table for a number of windows, with no plane set: address 0 stands for none."""
+    return np.zeros((nwindows, _PLANES + 4 * 6), np.int64)
+
+
+def set_geometry(table: Table, window: int, geometry: Geometry) -> None:
+    """Enter where a window lies."""
+    g = geometry
+    table[window, :_KIND] = g.llx, g.lly, g.xbin, g.ybin, g.nx, g.ny
+
+
+def set_kind(table: Table, window: int, kind: int) -> None:
+    """Enter what the pixels of a window are."""
+    table[window, _KIND] = kind
+
+
+def place(table: Table, window: int, plane: int, array: NDArray[Any] | None) -> None:
+    """Enter where a plane of a window is in memory; None takes it out.
+
+    Parameters
+    ----------
+    array : array, shape (ny, nx)
+        Any strides, also negative ones or zero. The caller keeps it alive.
+    """
+    column = _PLANES + 4 * plane
+    if array is None:
+        table[window, column : column + 4] = 0
+        return
+    size = array.itemsize
+    ystep, xstep = (stride // size for stride in array.strides)
+    ny, nx = array.shape
+    # kernels take negative indices for places from the end: count from the lowest address instead
+    origin = max(0, -ystep * (ny - 1)) + max(0, -xstep * (nx - 1))
+    address = int(array.__array_interface__["data"][0]) - origin * size
+    if any(stride % size for stride in array.strides):
+        raise BadInput("pixels are not whole numbers of words apart in memory", remedy="report this camera's format")
+    table[window, column : column + 4] = address, origin, ystep, xstep
+
+
+def place_words(table: Table, window: int, raw: RawWords) -> None:
+    """Enter where the raw words of a window are in memory; the caller keeps them alive."""
+    column = _PLANES + 4 * RAW
+    address = raw.words.__array_interface__["data"][0]
+    table[window, column : column + 4] = address, raw.first, raw.row_step, raw.column_step
+    table[window, _KIND] = WORDS_SWAPPED if raw.swapped else WORDS
+
+
+@kernel
+def cut_box(table: Table, window: int, x: float, y: float, xhalf: float, yhalf: float, box: NDArray[np.int64]) -> bool:
+    """Find the pixels of a window that lie completely within a distance of a point.
+
+    Parameters
+    ----------
+    x, y, xhalf, yhalf : float
+        Point and distances, unbinned pixels.
+    box : array of int64, shape (4,)
+        First column, first row, number of columns and of rows; filled in.
+
+    Returns
+    -------
+    bool
+        Whether there are any.
+    """
+    xlo, ylo = table[window, _LLX] - 0.5, table[window, _LLY] - 0.5
+    xbin, ybin, nx, ny = table[window, _XBIN], table[window, _YBIN], table[window, _NX], table[window, _NY]
+    xhi, yhi = table[window, _LLX] - 1 + nx * xbin + 0.5, table[window, _LLY] - 1 + ny * ybin + 0.5
+    # limits keep far-away points from overflowing the integers
+    left = np.int64(min(max(0.0, math.ceil((x - xhalf - xlo) / xbin)), nx))
+    right = np.int64(min(max(0.0, math.ceil((xhi - (x + xhalf)) / xbin)), nx))
+    lower = np.int64(min(max(0.0, math.ceil((y - yhalf - ylo) / ybin)), ny))
+    upper = np.int64(min(max(0.0, math.ceil((yhi - (y + yhalf)) / ybin)), ny))
+    box[0], box[1] = left, lower
+    box[2], box[3] = nx - left - right, ny - lower - upper
+    return box[2] > 0 and box[3] > 0
+
+
+@kernel
+def calibrate_box(table: Table, window: int, box: NDArray[np.int64], scale: float, patch: Patch) -> None:
+    """Decode and calibrate the pixels of a box.
+
+    Parameters
+    ----------
+    box : array of int64, shape (4,)
+        From `cut_box`.
+    scale : float
+        Factor of the dark.
+    patch : Patch
+        Filled in. Every step is rounded to the dtype of the data: ``deb = raw - bias``, ``proc = (deb - scale*dark)/flat``.
+    """
+    x0, y0, nx, ny = box[0], box[1], box[2], box[3]
+    _decode(table, window, x0, y0, nx, ny, patch.raw)
+    _copy(table, window, NOISE, x0, y0, nx, ny, patch.R)
+    _copy(table, window, GAIN, x0, y0, nx, ny, patch.G)
+    if table[window, _KIND] == CALIBRATED:
+        _copy(table, window, BIAS, x0, y0, nx, ny, patch.deb)
+        _copy(table, window, DARK, x0, y0, nx, ny, patch.proc)
+        return
+    n = nx * ny
+    deb, proc = patch.deb, patch.proc
+    if table[window, _PLANES + 4 * BIAS] != 0:
+        _copy(table, window, BIAS, x0, y0, nx, ny, deb)
+        for k in range(n):
+            deb[k] = patch.raw[k] - deb[k]
+    else:
+        for k in range(n):
+            deb[k] = patch.raw[k]
+    if table[window, _PLANES + 4 * DARK] != 0:
+        _copy(table, window, DARK, x0, y0, nx, ny, proc)
+        factor = proc.dtype.type(scale)
+        for k in range(n):
+            proc[k] = deb[k] - factor * proc[k]
+    else:
+        for k in range(n):
+            proc[k] = deb[k]
+    if table[window, _PLANES + 4 * FLAT] != 0:
+        _divide(table, window, x0, y0, nx, ny, proc)
+
+
+@kernel
+def _decode(table: Table, window: int, x0: int, y0: int, nx: int, ny: int, raw: NDArray[np.floating[Any]]) -> None:
+    kind = table[window, _KIND]
+    if kind in {COUNTS, CALIBRATED}:
+        _copy(table, window, RAW, x0, y0, nx, ny, raw)
+        return
+    words = carray(_words_at(table[window, _PLANES + _ADDRESS]), _ENDLESS)
+    origin, ystep, xstep = table[window, _PLANES + _ORIGIN], table[window, _PLANES + _YSTEP], table[window, _PLANES + _XSTEP]
+    for j in range(ny):
+        first = origin + (y0 + j) * ystep + x0 * xstep
+        for i in range(nx):
+            word = np.int64(words[first + i * xstep])
+            if kind == WORDS_SWAPPED:
+                word = ((word & 0xFF) << 8 | word >> 8) ^ 0x8000
+            raw[j * nx + i] = word
+
+
+@kernel
+def _copy(table: Table, window: int, plane: int, x0: int, y0: int, nx: int, ny: int, target: NDArray[np.floating[Any]]) -> None:
+    column = _PLANES + 4 * plane
+    source = carray(_like_at(table[window, column + _ADDRESS], target), _ENDLESS)
+    origin, ystep, xstep = table[window, column + _ORIGIN], table[window, column + _YSTEP], table[window, column + _XSTEP]
+    for j in range(ny):
+        first = origin + (y0 + j) * ystep + x0 * xstep
+        if xstep == 1:
+            for i in range(nx):
+                target[j * nx + i] = source[first + i]
+        else:
+            for i in range(nx):
+                target[j * nx + i] = source[first + i * xstep]
+
+
+@kernel
+def _divide(table: Table, window: int, x0: int, y0: int, nx: int, ny: int, target: NDArray[np.floating[Any]]) -> None:
+    column = _PLANES + 4 * FLAT
+    source = carray(_like_at(table[window, column + _ADDRESS], target), _ENDLESS)
+    origin, ystep, xstep = table[window, column + _ORIGIN], table[window, column + _YSTEP], table[window, column + _XSTEP]
+    for j in range(ny):
+        first = origin + (y0 + j) * ystep + x0 * xstep
+        for i in range(nx):
+            target[j * nx + i] /= source[first + i * xstep]
+
+
+_ENDLESS = (1 << 40,)  # the table says where arrays end
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _words_at(typingctx: Any, address: Any) -> Any:
+    """Pointer to 16-bit words at an address."""
+    return types.CPointer(types.uint16)(types.int64), _to_pointer
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _like_at(typingctx: Any, address: Any, like: Any) -> Any:
+    """Pointer at an address to numbers of the dtype of an array."""
+    return types.CPointer(like.dtype)(types.int64, like), _to_pointer
+
+
+def _to_pointer(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))

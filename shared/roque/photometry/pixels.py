@@ -1,0 +1,102 @@
+"""Where kernels find the pixels of the windows of a CCD, frame after frame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roque.calibration.apply import Calibrated, Calibrator
+from roque.errors import BadInput
+from roque.frames import CCD
+from roque.photometry.kernels import windows as w
+
+__all__ = ["PixelTable"]
+
+
+class PixelTable:
+    """The table of some windows of a CCD, see `roque.photometry.kernels.windows`, pointed at one frame after another.
+
+    Raw words and float32 counts are calibrated by the kernels, box by box. Where more is to be done than pixel by pixel
+    (focal-plane mask, fringes), or data and masters are of different dtypes, whole windows are calibrated beforehand.
+
+    Parameters
+    ----------
+    name : str
+        Label of the CCD.
+    ccd : CCD
+        The CCD in the first frame.
+    labels : list of str
+        Windows to point at; their places in this list are those in the table.
+    calibrator : Calibrator
+        Masters, prepared.
+    """
+
+    def __init__(self, name: str, ccd: CCD, labels: list[str], calibrator: Calibrator) -> None:
+        self._name = name
+        self._labels = labels
+        self._calibrator = calibrator
+        self._geometries = [ccd.windows[label].geometry for label in labels]
+        self.table = w.make_table(len(labels))
+        for i, geometry in enumerate(self._geometries):
+            w.set_geometry(self.table, i, geometry)
+        self._words = bool(labels) and all(getattr(ccd.windows[label].pixels, "words", None) is not None for label in labels)
+        self.dtype: np.dtype[Any] = np.dtype(np.float32)
+        if not self._words and labels:
+            self.dtype = np.result_type(*(ccd.windows[label].data.dtype for label in labels))
+        self._planes = [calibrator.planes(name, label, self.dtype) for label in labels] if calibrator.by_pixel(name) else []
+        arrays = [array for p in self._planes for array in (p.bias, p.dark, p.flat, p.R, p.G) if array is not None]
+        self._by_pixel = calibrator.by_pixel(name) and all(array.dtype == self.dtype for array in arrays)
+        self._held: list[NDArray[Any] | Calibrated] = []
+        if self._by_pixel:
+            for i, p in enumerate(self._planes):
+                for plane, array in ((w.BIAS, p.bias), (w.DARK, p.dark), (w.FLAT, p.flat), (w.NOISE, p.R), (w.GAIN, p.G)):
+                    w.place(self.table, i, plane, array)
+
+    def point(self, ccd: CCD) -> float:
+        """Point at the pixels of a frame, and give the factor of its dark.
+
+        What is pointed at stays alive until the next call.
+
+        Raises
+        ------
+        BadInput
+            A window is not what it was in the first frame, cannot be read, or the dark cannot be scaled.
+        """
+        for label, geometry in zip(self._labels, self._geometries, strict=True):
+            window = ccd.windows.get(label)
+            if window is None or (window.geometry is not geometry and window.geometry != geometry):
+                raise BadInput(
+                    "the window is not that of the first frame",
+                    place=f"CCD {self._name}, window {label}",
+                    remedy="reduce frames of one format at a time",
+                )
+        if self._by_pixel and self._words:
+            self._point_at_words(ccd)
+        elif self._by_pixel:
+            self._point_at_counts(ccd)
+        else:
+            self._point_at_calibrated(ccd)
+            return 0.0
+        return self._calibrator.dark_scale(self._name, ccd)
+
+    def _point_at_words(self, ccd: CCD) -> None:
+        self._held = []
+        for i, label in enumerate(self._labels):
+            raw = ccd.windows[label].pixels.words  # type: ignore[union-attr]
+            w.place_words(self.table, i, raw)
+            self._held.append(raw.words)
+
+    def _point_at_counts(self, ccd: CCD) -> None:
+        self._held = [ccd.windows[label].data.astype(self.dtype, copy=False) for label in self._labels]
+        for i, counts in enumerate(self._held):
+            w.set_kind(self.table, i, w.COUNTS)
+            w.place(self.table, i, w.RAW, counts)
+
+    def _point_at_calibrated(self, ccd: CCD) -> None:
+        self._held = [self._calibrator.window(self._name, ccd, label) for label in self._labels]
+        for i, c in enumerate(self._held):
+            w.set_kind(self.table, i, w.CALIBRATED)
+            for plane, array in ((w.RAW, c.raw), (w.BIAS, c.deb), (w.DARK, c.proc), (w.NOISE, c.R), (w.GAIN, c.G)):
+                w.place(self.table, i, plane, array)

@@ -1,0 +1,110 @@
+"""Dataclasses from plain dictionaries, with errors that name the key."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from roque.errors import BadInput
+
+__all__ = ["above", "between", "build", "each", "least", "one_of", "subset"]
+
+Check = Callable[[Any], str | None]
+"""Says what was expected if a value is not allowed."""
+
+
+def above(limit: float) -> dict[str, Check]:
+    """Allow numbers above a limit."""
+    return {"check": lambda v: None if v > limit else f"a number above {limit:g}"}
+
+
+def least(limit: float) -> dict[str, Check]:
+    """Allow numbers from a limit on."""
+    return {"check": lambda v: None if v >= limit else f"a number of at least {limit:g}"}
+
+
+def between(low: float, high: float, *, open_below: bool = False) -> dict[str, Check]:
+    """Allow numbers between limits, the upper one included."""
+    words = f"a number {'above' if open_below else 'from'} {low:g} to {high:g}"
+    return {"check": lambda v: None if (low < v if open_below else low <= v) and v <= high else words}
+
+
+def one_of(*words: str) -> dict[str, Check]:
+    """Allow some words alone."""
+    return {"check": lambda v: None if v in words else f"one of {', '.join(words)}"}
+
+
+def subset(*words: str) -> dict[str, Check]:
+    """Allow sequences of some words alone."""
+    return {"check": lambda v: None if set(v) <= set(words) else f"words out of {', '.join(words)}"}
+
+
+def each(metadata: Mapping[str, Check]) -> dict[str, Check]:
+    """Allow mappings whose every value is allowed."""
+    check = metadata["check"]
+    return {"check": lambda v: next((said for said in map(check, v.values()) if said), None)}
+
+
+def build(cls: Any, values: Any, path: str) -> Any:
+    """Make a dataclass from a mapping of its fields, and those that it is made of from theirs.
+
+    Raises
+    ------
+    BadInput
+        A field is missing or unknown, of another type or not allowed.
+    """
+    if not isinstance(values, Mapping):
+        raise _wrong(path or "the recipe", "a table of parameters", values)
+    hints = typing.get_type_hints(cls)
+    unknown = [key for key in values if key not in hints]
+    if unknown:
+        raise BadInput("no parameter has this name", place=_join(path, unknown[0]), remedy="remove it")
+    made = {}
+    for field in dataclasses.fields(cls):
+        name = _join(path, field.name)
+        if field.name not in values:
+            if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+                raise BadInput("the parameter is missing", place=name, remedy="give it")
+            continue
+        value = _convert(hints[field.name], values[field.name], name)
+        expected = field.metadata["check"](value) if "check" in field.metadata and value is not None else None
+        if expected:
+            raise _wrong(name, expected, values[field.name])
+        made[field.name] = value
+    return cls(**made)
+
+
+def _convert(hint: Any, value: Any, name: str) -> Any:
+    """Value as the type of a field; whole numbers pass for real ones, nothing else for anything else."""
+    if dataclasses.is_dataclass(hint):
+        return build(hint, value, name)
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is dict:
+        if not isinstance(value, Mapping):
+            raise _wrong(name, "a table", value)
+        return {str(key): _convert(arguments[1], item, _join(name, str(key))) for key, item in value.items()}
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise _wrong(name, "a list", value)
+        return tuple(_convert(arguments[0], item, name) for item in value)
+    if origin is types.UnionType:
+        return None if value is None else _convert(arguments[0], value, name)
+    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+        return float(value)
+    if hint is int and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if hint in {bool, str} and isinstance(value, hint):
+        return value
+    raise _wrong(name, {float: "a number", int: "a whole number", bool: "true or false", str: "a text"}[hint], value)
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
+
+
+def _wrong(name: str, expected: str, value: Any) -> BadInput:
+    return BadInput(f"{expected} was expected, found {value!r}", place=name, remedy="correct the value")

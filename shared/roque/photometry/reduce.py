@@ -1,0 +1,221 @@
+"""The reduction of a run: frames in, measurements out, in ranges of any length."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roque.calibration.apply import Calibrator, Masters
+from roque.errors import BadInput
+from roque.frames import CCD, Frame, Geometry, Window
+from roque.photometry.apertures import Aperture
+from roque.photometry.kernels.extraction import ExtractionMemory
+from roque.photometry.follow import Follower, Setup, collect
+from roque.photometry.measurements import Measurements
+from roque.photometry.notes import Note, Notes
+from roque.photometry.pixels import PixelTable
+from roque.photometry.prepare import extraction_settings, make_memory, make_stars, track_settings
+from roque.photometry.recipe import Recipe
+from roque.photometry.state import CcdState, State, first_state
+from roque.photometry.kernels.tracking import TrackMemory
+
+__all__ = ["Reducer"]
+
+_CHUNK = 256  # frames whose rows are collected together
+_LEAST_BOX, _ADVISED_BOX = 3, 5  # of the half width of fits, in binnings
+
+
+class Reducer:
+    """Measures the stars of a run.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        How.
+    apertures : Apertures
+        Where, on the first frame of the run.
+    masters : Masters
+        Calibration frames; what the recipe wants has been chosen before.
+    ccds : collection of str, optional
+        CCDs to reduce, of those that have apertures and an extraction line; all of them by default. CCDs don't
+        depend on each other: reduced apart they give the same rows.
+    readout, gain : Frame, optional
+        Frames of read noise (RMS ADU) and gain (electrons per ADU) in place of the recipe's numbers.
+
+    Notes
+    -----
+    All frames must have the windows of the first one given. A reducer is for one thread.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        apertures: Mapping[str, Mapping[str, Aperture]],
+        masters: Masters,
+        *,
+        ccds: Collection[str] | None = None,
+        readout: Frame | None = None,
+        gain: Frame | None = None,
+    ) -> None:
+        self._recipe = recipe
+        self._apertures = {
+            name: dict(members)
+            for name, members in apertures.items()
+            if members and name in recipe.extraction and (ccds is None or name in ccds)
+        }
+        self._masters = masters
+        self._readout = _named(readout, recipe.calibration.readout_frame, "read noise")
+        self._gain = _named(gain, recipe.calibration.gain_frame, "gain")
+        self._calibrator: Calibrator | None = None
+        self._geometries: list[Geometry] = []
+        self._setups: dict[str, Setup] = {}
+        self._memory: dict[np.dtype[Any], tuple[TrackMemory, ExtractionMemory]] = {}
+
+    def reduce_range(self, frames: Iterable[Frame], state: State | None = None) -> tuple[Measurements, State, list[Note]]:
+        """Measure some successive frames.
+
+        Parameters
+        ----------
+        frames : iterable of Frame
+            Frames that follow each other; the first of the run, or those after the frames that gave `state`.
+        state : State, optional
+            What the range before ended with; None for the start of the run.
+
+        Returns
+        -------
+        Measurements
+            A row for each frame, CCD (in the order of the data) and aperture (in that of its file). CCDs that were not read
+            out in a frame have none.
+        State
+            For the next range. However a run is cut into ranges, the measurements are the same to the bit.
+        list of Note
+            What a person should know.
+
+        Raises
+        ------
+        BadInput
+            A frame cannot be read, does not have the windows of the first, or masters don't fit.
+        """
+        notes = Notes()
+        before = dict(state.ccds) if state is not None else {}
+        followers: dict[str, Follower] = {}
+        start = state.start if state is not None else None
+        tables, block, since = [], 0, 0
+        for frame in frames:
+            if self._calibrator is None:
+                self._calibrator = self._prepare(frame, notes)
+            for name, ccd in frame.ccds.items():
+                if name not in self._apertures or not ccd.data_ok or not ccd.windows:
+                    continue
+                if name not in followers:
+                    followers[name] = self._follow(name, ccd, before.get(name), self._calibrator, notes)
+                follower = followers[name]
+                if self._recipe.parity:
+                    follower.start = start or follower.start
+                follower.measure(frame.number, ccd, block)
+                if self._recipe.parity:
+                    start = follower.start
+                block += 1
+            since += 1
+            if since == _CHUNK:
+                tables.append(collect(followers.values(), self._recipe.monitor, notes))
+                block = since = 0
+        tables.append(collect(followers.values(), self._recipe.monitor, notes))
+        after = before | {name: follower.state for name, follower in followers.items()}
+        return np.concatenate(tables), State(after, start), notes.list()
+
+    def _prepare(self, first: Frame, notes: Notes) -> Calibrator:
+        """Prepare masters for the format of the data."""
+        recipe = self._recipe
+        self._geometries = [w.geometry for name in self._apertures if name in first.ccds for w in first.ccds[name].windows.values()]
+        self._check_box(first, notes)
+        c, mask = recipe.calibration, recipe.focal_mask
+        calibrator = Calibrator(
+            self._masters,
+            first,
+            readout=self._readout or _level(recipe, first, "readout"),
+            gain=self._gain or _level(recipe, first, "gain"),
+            crop=c.crop,
+            demask=mask.demask,
+            dthresh=mask.dthresh,
+            nhalf=c.nhalf,
+            fringe_limits=None if recipe.parity else (c.rmin, c.rmax),
+        )
+        notes.extend(Note(kind="calibration", text=text) for text in calibrator.notes)
+        for name in self._apertures:
+            if recipe.detectors[name].saturation is None:
+                notes.add(Note(kind="levels", ccd=name, text="no non-linear and saturation level: neither is flagged"))
+        return calibrator
+
+    def _check_box(self, first: Frame, notes: Notes) -> None:
+        half = self._recipe.apertures.fit_half_width
+        binning = max((max(w.geometry.xbin, w.geometry.ybin) for c in first.ccds.values() for w in c.windows.values()), default=1)
+        if half < _LEAST_BOX * binning:
+            raise BadInput(
+                f"boxes of half width {half:g} are too small to fit stars binned by {binning}",
+                place="apertures.fit_half_width",
+                remedy=f"make it at least {_LEAST_BOX * binning}, better {_ADVISED_BOX * binning}",
+            )
+        if half < _ADVISED_BOX * binning:
+            notes.add(Note(kind="box", text=f"fit_half_width {half:g} is small for a binning of {binning}"))
+
+    def _follow(self, name: str, ccd: CCD, before: CcdState | None, calibrator: Calibrator, notes: Notes) -> Follower:
+        """Follow the stars of a CCD from a state, or from where the apertures were placed."""
+        apertures = self._apertures[name]
+        if before is None:
+            windows = [_window_of(aperture, ccd) for aperture in apertures.values()]
+            for label, window in zip(apertures, windows, strict=True):
+                if window is None:
+                    text = "the aperture lies in no window and cannot be measured"
+                    notes.add(Note(kind="no_window", ccd=name, aperture=label, text=text))
+            before = first_state(apertures, windows, self._recipe)
+        if before.apertures != tuple(apertures):
+            remedy = "reduce the run again from its first frame"
+            raise BadInput("the saved state is of other apertures", place=f"CCD {name}", remedy=remedy)
+        setup = self._setups.get(name)
+        if setup is None:
+            setup = self._setups[name] = self._set_up(name, ccd, before.windows, calibrator)
+        return Follower(setup, before, _CHUNK)
+
+    def _set_up(self, name: str, ccd: CCD, windows: tuple[str | None, ...], calibrator: Calibrator) -> Setup:
+        used = [label for label in ccd.windows if label in windows]
+        pixels = PixelTable(name, ccd, used, calibrator)
+        if pixels.dtype not in self._memory:
+            self._memory[pixels.dtype] = make_memory(self._recipe, self._geometries, pixels.dtype)
+        return Setup(
+            name=name,
+            tracking=track_settings(self._recipe),
+            extraction=extraction_settings(self._recipe, name),
+            stars=make_stars(self._apertures[name]),
+            pixels=pixels,
+            windows=np.array([-1 if label is None else used.index(label) for label in windows], np.int64),
+            memory=self._memory[pixels.dtype],
+        )
+
+
+def _window_of(aperture: Aperture, ccd: CCD) -> str | None:
+    """First window of the CCD, in the order of the data, in which an aperture lies."""
+    inside = (label for label, window in ccd.windows.items() if window.geometry.distance(aperture.x, aperture.y) > 0.0)
+    return next(inside, None)
+
+
+def _named(frame: Frame | None, name: str, what: str) -> Frame | None:
+    if frame is None and name:
+        raise BadInput(f"the recipe names {name} for the {what}, which was not given", file=name, remedy="give the frame")
+    return frame
+
+
+def _level(recipe: Recipe, first: Frame, what: str) -> float | Frame:
+    """Read noise or gain: a number if it is the same for all CCDs, otherwise a frame of numbers."""
+    levels = {name: float(getattr(recipe.detectors[name], what)) for name in recipe.detectors}
+    if len(set(levels.values())) == 1:
+        return next(iter(levels.values()))
+
+    def everywhere(name: str, label: str, window: Window) -> NDArray[np.float32]:
+        shape = window.geometry.ny, window.geometry.nx
+        return np.broadcast_to(np.float32(levels.get(name, 1.0)), shape)
+
+    return first.map(everywhere)
