@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from roque.archive.models import Master, Run
-from roque.archive.open import load_master, open_run
+from roque.archive.open import load_masters, open_run
 from roque.archive.products import record_product
 from roque.archive.provenance import master_input, raw_inputs
 from roque.calibration.masters import make_bias, make_dark, make_flat
@@ -42,9 +42,9 @@ def build(context: Context, job: JobSnapshot) -> Outcome:
         run = session.get_one(Run, parameters.run_id)
         files = list(run.files)
         used = {kind: session.get_one(Master, number) for kind, number in parameters.masters.items() if number is not None}
+        frames = load_masters(session, parameters.masters, context.products)
         if run.state == "superseded":
             raise BadInput("the run was replaced by a newer version", file=run.path, remedy="nothing: the newer one is used")
-    frames = {kind: load_master(master, context.products) for kind, master in used.items()}
     inputs = [*raw_inputs(files), *(master_input(master) for master in used.values())]
     with open_run(run, files, context.settings.cache, known) as source:
         made, report = _make(parameters.kind, source, frames, known.get(run.instrument.name))
@@ -79,7 +79,7 @@ def _make(
         raise BadInput(
             "no description of the camera, so no limits of a flat's level", remedy="put its TOML file into the cameras folder"
         )
-    upper = {detector.label: detector.nonlinear for detector in camera.detectors}
+    upper = {label: camera.detector(label).nonlinear for label in source.info.windows}
     lower = {label: FAINTEST_FLAT * level for label, level in upper.items()}
     return make_flat(source, bias, masters.get("dark"), lower=lower, upper=upper, ngroup=FLAT_GROUP)
 

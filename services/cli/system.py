@@ -22,6 +22,10 @@ __all__ = ["System", "is_up", "only_one"]
 GRACE_SECONDS = 30.0
 """How long a process may take to stop before it is killed: longer than a range of frames."""
 
+AT_ONCE_SECONDS = 10.0
+MOST_DEATHS = 5
+LOOK = "its last messages say why"
+
 COMMANDS: dict[str, list[str]] = {
     "ingest": [sys.executable, "-m", "services.ingest"],
     "planner": [sys.executable, "-m", "services.planner"],
@@ -48,6 +52,7 @@ class System:
         self._log = log
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._started: dict[str, float] = {}
+        self._deaths = dict.fromkeys(names, 0)  # in a row, each soon after its start
 
     def __enter__(self) -> Self:
         """Start them."""
@@ -69,10 +74,19 @@ class System:
                 process.wait()
 
     def revive(self) -> list[str]:
-        """Start again what has died; returns the names. One that dies at once is not started more than once a second."""
+        """Start again what has died; returns the names.
+
+        Raises
+        ------
+        Conflict
+            One dies again and again as soon as it is started: something is wrong that starting it will not mend.
+        """
         dead = [name for name, process in self._running.items() if process.poll() is not None]
-        dead = [name for name in dead if time.monotonic() - self._started[name] > 1.0]
         for name in dead:
+            at_once = time.monotonic() - self._started[name] < AT_ONCE_SECONDS
+            self._deaths[name] = self._deaths[name] + 1 if at_once else 0
+            if self._deaths[name] >= MOST_DEATHS:
+                raise Conflict(f"{name} dies as soon as it is started", file=self._log and self._log.name, remedy=LOOK)
             self._start(name)
         return dead
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select, update
@@ -12,12 +13,11 @@ from sqlalchemy.orm import Session
 from roque import __version__
 from roque.archive import models
 from roque.archive.aperture_sets import store_apertures
-from roque.archive.open import load_master, open_run
+from roque.archive.open import MasterReference, load_masters, named_file, open_run
 from roque.archive.recipes import digest
 from roque.calibration.apply import Calibrator, Masters
 from roque.errors import BadInput
 from roque.frames import Frame
-from roque.frames.hcm import read_hcm
 from roque.instruments import CameraDescription, cameras
 from roque.jobs.handlers import Context, JobSnapshot, Outcome
 from roque.jobs.kinds import ALGORITHM, Kind, PrepareReduction
@@ -29,6 +29,7 @@ from roque.photometry.apertures import Apertures
 from roque.photometry.automatic import automatic_apertures, frames_needed
 from roque.photometry.defaults import default_recipe
 from roque.photometry.recipe import Recipe
+from roque.photometry.recipe_files import calibration_names
 
 __all__ = ["prepare"]
 
@@ -58,26 +59,25 @@ def prepare(context: Context, job: JobSnapshot) -> Outcome:
         run = session.get_one(models.Run, wanted.run_id)
         files = list(run.files)
         row = session.get_one(models.Recipe, wanted.recipe_id)
-        rows = {kind: session.get_one(models.Master, n) for kind, n in wanted.masters.items() if n is not None}
+        references = {**wanted.masters, **_named(wanted.hints)}
+        masters = Masters(**load_masters(session, references, context.products))
     if run.state == "superseded":
         raise BadInput("the run was replaced by a newer version", file=run.path, remedy="nothing: the newer one is used")
-    masters = Masters(
-        **{kind: load_master(master, context.products) for kind, master in rows.items()},
-        **named_masters(wanted.hints),
-    )
     with open_run(run, files, context.settings.cache, known) as source:
         number = min(frames_needed(run.nskips), source.available)
         frames = [source.frame(place) for place in range(1, number + 1)]
         settled = _settle(run, row, frames, masters, wanted.hints, known[run.instrument.name])
-    return _outcome(run, row, settled, wanted)
+    return _outcome(run, row, settled, wanted, references)
 
 
-def named_masters(hints: Mapping[str, Any]) -> dict[str, Frame]:
-    """Masters that a reduce file names, read from where they were when it was given."""
-    frames = {}
-    for kind, file in hints.get("masters", {}).items():
-        frames[kind] = read_hcm(file["file"])
-    return frames
+def _named(hints: Mapping[str, Any]) -> dict[str, MasterReference]:
+    """Calibration frames that a reduce file names; they lie beside it."""
+    said = hints.get("reduce_file")
+    if said is None:
+        return {}
+    names = calibration_names(reduce_files.loads(said["text"], file=said["file"]))
+    folder = Path(said["file"]).parent
+    return {kind: named_file(folder / names[kind]) for kind in ("bias", "dark", "flat") if names[kind]}
 
 
 def _settle(
@@ -93,11 +93,9 @@ def _settle(
         apertures = aperture_files.loads(said[1]["text"], file=said[1]["file"])
         recipe = Recipe.from_reduce_file(reduce_files.loads(said[0]["text"], apertures, file=said[0]["file"]))
         return _Settled(recipe, apertures, _first_label(apertures), "file", said[1]["file"], [])
-    detectors = {d.label: d for d in camera.detectors}
-    levels = {name: detectors[name] for name in frames[0].ccds if name in detectors}
-    calibrator = Calibrator(
-        masters, frames[0], readout=next(iter(levels.values())).read_noise, gain=next(iter(levels.values())).gain
-    )
+    levels = {name: camera.detector(name) for name in frames[0].ccds}
+    usual = camera.detector(camera.reference)
+    calibrator = Calibrator(masters, frames[0], readout=usual.read_noise, gain=usual.gain)
     target = hints.get("target")
     found = automatic_apertures(
         frames,
@@ -124,13 +122,19 @@ def _first_label(apertures: Apertures) -> str:
     raise BadInput("the aperture file has no aperture", remedy="place one, or leave the file out")
 
 
-def _outcome(run: models.Run, row: models.Recipe, settled: _Settled, wanted: PrepareReduction) -> Outcome:
+def _outcome(
+    run: models.Run,
+    row: models.Recipe,
+    settled: _Settled,
+    wanted: PrepareReduction,
+    references: dict[str, MasterReference],
+) -> Outcome:
     parameters = settled.recipe.to_dict()
     made_of = {
         "run": [run.path, run.version],
         "parameters": parameters,
         "apertures": aperture_files.dumps(settled.apertures),
-        "masters": wanted.masters,
+        "masters": references,
         "hints": wanted.hints,
         "recipe": row.digest,
         "algorithm": [ALGORITHM[Kind.PREPARE_REDUCTION], ALGORITHM[Kind.REDUCE_RANGE]],
@@ -151,8 +155,11 @@ def _outcome(run: models.Run, row: models.Recipe, settled: _Settled, wanted: Pre
             aperture_set=store_apertures(session, settled.apertures, settled.origin, settled.source, now),
             target=settled.target,
             hints=wanted.hints,
-            masters=dict(wanted.masters),
-            choices=dict(wanted.choices),
+            masters=references,
+            choices={
+                **wanted.choices,
+                **{k: f"named in the reduce file: {r['file']}" for k, r in references.items() if isinstance(r, dict)},
+            },
             notes=[{"kind": "apertures", "text": note} for note in settled.notes],
             code_version=__version__,
             created_at=now,

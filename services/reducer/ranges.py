@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import select
@@ -12,8 +13,8 @@ from sqlalchemy.orm import Session
 
 from roque.archive.aperture_sets import load_apertures
 from roque.archive.bulk import insert_measurements
-from roque.archive.models import Master, RangeDone, Reduction
-from roque.archive.open import load_master, open_run
+from roque.archive.models import RangeDone, Reduction
+from roque.archive.open import load_masters, open_run
 from roque.calibration.apply import Masters
 from roque.errors import BadInput, Conflict
 from roque.frames import Frame
@@ -26,7 +27,6 @@ from roque.photometry.recipe import Recipe
 from roque.photometry.reduce import Reducer
 from roque.photometry.state import State
 from roque.spool import FrameSource
-from services.reducer.prepare import named_masters
 
 __all__ = ["reduce_range"]
 
@@ -68,7 +68,7 @@ def reduce_range(context: Context, job: JobSnapshot) -> Outcome:
             RangeDone(reduction_id=row.id, first=wanted.first, last=wanted.last, state=state.to_dict(), seconds=seconds)
         )
         row.frames_done = wanted.last
-        row.notes = [*row.notes, *(note.to_dict() for note in notes)][:MOST_NOTES]
+        row.notes = [*row.notes, *(asdict(note) for note in notes)][:MOST_NOTES]
         advance(session, row, clock(session))
 
     return Outcome(store, {"rows": len(rows), "seconds": seconds})
@@ -77,10 +77,7 @@ def reduce_range(context: Context, job: JobSnapshot) -> Outcome:
 def _reducer(session: Session, reduction: Reduction, context: Context) -> Reducer:
     """Reducer of a reduction, its masters prepared when it was used before."""
     if reduction.key not in _reducers:
-        rows = {kind: session.get_one(Master, number) for kind, number in reduction.masters.items() if number is not None}
-        masters = Masters(
-            **{kind: load_master(master, context.products) for kind, master in rows.items()}, **named_masters(reduction.hints)
-        )
+        masters = Masters(**load_masters(session, reduction.masters, context.products))
         apertures = load_apertures(session, reduction.aperture_set_id)
         _reducers[reduction.key] = Reducer(Recipe.from_dict(reduction.parameters), apertures, masters)
         while len(_reducers) > _MOST_REDUCERS:

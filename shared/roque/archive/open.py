@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
+from sqlalchemy.orm import Session
+
 from roque.archive.models import Master, RawFile, Run
 from roque.archive.products import ProductStore
-from roque.errors import NotFound, Transient
+from roque.errors import BadInput, NotFound, Transient
 from roque.frames import Frame
 from roque.frames.hcm import read_hcm
 from roque.instruments import CameraDescription
 from roque.spool import FrameSource, data_source
 
-__all__ = ["load_master", "open_run"]
+__all__ = ["MasterReference", "load_masters", "named_file", "open_run"]
+
+MasterReference = int | Mapping[str, str] | None
+"""Id of a master in the record, or file and sha256 of one that a reduce file names; None: done without."""
 
 
 @contextmanager
@@ -41,14 +47,59 @@ def open_run(
         raise _changed(files[0].path)
 
 
-def load_master(master: Master, store: ProductStore) -> Frame:
-    """Read the frame of a master, its digest checked; the last few are kept."""
-    return _load(store, master.product.uri, master.product.sha256)
+def load_masters(session: Session, references: Mapping[str, MasterReference], store: ProductStore) -> dict[str, Frame]:
+    """Read the frames of masters by kind, their digests checked; the last few are kept.
+
+    Parameters
+    ----------
+    session : Session
+        Of the record.
+    references : mapping of str to MasterReference
+        Kind to what a reduction names: the id of a master, a file that a reduce file named, or None for a kind left out.
+    store : ProductStore
+        Where masters are.
+
+    Raises
+    ------
+    BadInput
+        A file has other bytes than it had.
+    NotFound
+        A file is not there.
+    """
+    frames = {}
+    for kind, reference in references.items():
+        if isinstance(reference, int):
+            product = session.get_one(Master, reference).product
+            frames[kind] = _load(store.path(product.uri), product.sha256)
+        elif reference is not None:
+            frames[kind] = _load(Path(reference["file"]), reference["sha256"])
+    return frames
 
 
 @lru_cache(maxsize=12)
-def _load(store: ProductStore, uri: str, sha256: str) -> Frame:
-    return read_hcm(store.verified(uri, sha256))
+def _load(path: Path, sha256: str) -> Frame:
+    if named_file(path)["sha256"] != sha256:
+        raise BadInput(
+            "the file has changed since it was chosen", file=str(path), remedy="bring the old one back, or retry the run"
+        )
+    return read_hcm(path)
+
+
+def named_file(path: Path) -> dict[str, str]:
+    """Refer to a calibration frame in a file of the user's, by its name and content.
+
+    Raises
+    ------
+    NotFound
+        There is no such file.
+    """
+    try:
+        with path.open("rb") as file:
+            return {"file": str(path), "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+    except OSError as error:
+        raise NotFound(
+            error.strerror or "unreadable", file=str(path), remedy="put it beside the reduce file that names it"
+        ) from None
 
 
 def _location(files: Sequence[RawFile]) -> list[RawFile]:

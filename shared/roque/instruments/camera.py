@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -136,6 +136,8 @@ class CameraDescription:
         Keyword to a pattern that its whole value matches, upper and lower case alike. Empty: never told from a header.
     header : HeaderRules or None
         For plain FITS images.
+    recipe : dict of str to value
+        Reduction parameters that differ from the usual ones, by their full names: 'apertures.fit_alpha'.
     """
 
     name: str
@@ -147,6 +149,7 @@ class CameraDescription:
     detectors: dict[str, Detector]
     identify: dict[str, str]
     header: HeaderRules | None
+    recipe: dict[str, Any]
 
     def detector(self, label: str) -> Detector:
         """Give the CCD of a label; one that is not described is taken to be like the reference."""
@@ -249,6 +252,7 @@ def read_camera(text: bytes, file: str) -> CameraDescription:
         detectors={detector.label: detector for detector in detectors},
         identify=top.patterns("identify"),
         header=_header_rules(top.table("header")) if source == "fits" else None,
+        recipe=dict(_flat(top.take("recipe", (dict,), "a section", {}))),
     )
     top.done()
     if not _NAME.fullmatch(camera.name) or not -180 <= place.longitude <= 180 or not -90 <= place.latitude <= 90:
@@ -258,6 +262,15 @@ def read_camera(text: bytes, file: str) -> CameraDescription:
     if min(camera.pixel_scale, camera.seeing) <= 0.0:
         raise top.wrong("pixel_scale", "pixel scale and seeing are positive")
     return camera
+
+
+def _flat(entries: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Full names and values of nested tables; what they mean is checked where they are used."""
+    for key, value in entries.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", value
 
 
 class _Table:

@@ -49,8 +49,13 @@ class Wants:
                 )
 
 
-def wants_of(recipe: Recipe) -> Wants:
-    """How much a recipe wants each kind of master; it says so as ``calibration.bias`` and so on, or leaves it as usual."""
+def wants_of(recipe: Recipe, run: Run) -> Wants:
+    """How much each kind of master is wanted: as a recipe says (``calibration.bias`` and so on), or as usual.
+
+    A reduce file beside the run names its own.
+    """
+    if "reduce_file" in run.hints:
+        return Wants()
     usual = Wants(bias="wanted", dark="optional", flat="wanted")
     said = {
         f.name: recipe.parameters[f"calibration.{f.name}"]

@@ -138,7 +138,7 @@ def _plan_science(session: Session, run: Run, now: dt.datetime, policy: Policy) 
     if run.state == "growing" and run.frames < REFERENCE_FRAMES:
         return
     recipe = latest_recipe(session, run.instrument.name, run.hints.get("recipe", DEFAULT), now)
-    choice = choose_masters(session, run, wants_of(recipe), now, _patience(run, policy))
+    choice = choose_masters(session, run, wants_of(recipe, run), now, _patience(run, policy))
     reduction = _standing(session, run, recipe.id, choice)
     if reduction is not None:
         run.waiting = None
@@ -182,6 +182,8 @@ def _standing(session: Session, run: Run, recipe_id: int, choice: MasterChoice) 
     if reduction is None or reduction.hints != run.hints:
         return None
     for kind, master_id in reduction.masters.items():
+        if isinstance(master_id, dict):
+            continue  # a file that a reduce file names
         if master_id is None and choice.waiting is None and choice.masters.get(kind) is not None:
             return None
         master = session.get(Master, master_id) if master_id is not None else None
@@ -228,7 +230,7 @@ def _content(run: Run) -> list[Any]:
 
 def _range_length(run: Run) -> int:
     pixels = sum(w[4] * w[5] for windows in run.windows.values() for w in windows.values())
-    return max(1, min(RANGE_FRAMES, math.ceil(RANGE_PIXELS / max(1, pixels))))
+    return max(1, min(RANGE_FRAMES, math.ceil(RANGE_PIXELS / max(1, int(pixels)))))
 
 
 def _patience(run: Run, policy: Policy) -> dt.timedelta:
