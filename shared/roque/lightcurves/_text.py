@@ -166,7 +166,8 @@ def _read(text: Bytes, place: int, end: int) -> tuple[float, int, bool]:
     begin = place
     whole, fraction, decimals, exponent = np.int64(0), np.int64(0), 0, 0
     while place < end and _ZERO <= text[place] <= _NINE:
-        whole = whole * 10 + (text[place] - _ZERO)
+        if place - begin < 18:
+            whole = whole * 10 + (text[place] - _ZERO)
         place += 1
     digits = place - begin
     if place < end and text[place] == _POINT:
@@ -181,14 +182,15 @@ def _read(text: Bytes, place: int, end: int) -> tuple[float, int, bool]:
         return _read_word(text, place, end, negative)
     if place < end and text[place] > _BLANK:
         place, exponent = _read_exponent(text, place, end)
-    if digits > 18 or (place < end and text[place] > _BLANK):
+    if place < end and text[place] > _BLANK:
         return 0.0, place, False
     if digits + decimals <= 15:
         # one operation on two exact numbers: the nearest double
         value = float(whole * _POWERS[decimals] + fraction)
         value = value / _TENS[decimals] if exponent == 0 else _shift(value, exponent - decimals)
     else:
-        value = float(whole) + float(fraction) / _TENS[decimals]
+        value = float(whole) + (float(fraction) / _TENS[decimals] if digits <= 18 else 0.0)
+        exponent += max(0, digits - 18)
         if exponent != 0:
             value = _shift(value, exponent)
     return -value if negative else value, place, True

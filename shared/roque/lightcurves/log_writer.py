@@ -201,9 +201,13 @@ def _ccd_rows(block: Measurements, ccd: str, names: list[str], offset: int) -> L
     distinct, place = np.unique(block["aperture"], return_inverse=True)
     ranks = np.array([order.get(name, -1) for name in distinct.tolist()], np.int64)[place]
     sequence = np.lexsort((ranks, block["frame"]))
-    if len(block) % len(names) or np.any(ranks[sequence].reshape(-1, len(names)) != np.arange(len(names))):
+    if len(block) % len(names):
         raise ValueError(f"CCD {ccd}: not every frame has every aperture once")
     wide = block[sequence].reshape(-1, len(names))
+    frames = wide["frame"]
+    one_of_each = np.all(ranks[sequence].reshape(-1, len(names)) == np.arange(len(names)))
+    if not one_of_each or np.any(frames != frames[:, :1]) or np.any(np.diff(frames[:, 0]) == 0):
+        raise ValueError(f"CCD {ccd}: not every frame has every aperture once")
     columns = log_dtype(names, offset).names or ()
     values = np.empty((len(wide), len(columns)))
     first = wide[:, 0]
