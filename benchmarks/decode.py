@@ -1,7 +1,8 @@
 """Speed of reading raw HiPERCAM runs: whole frames, small boxes, times. Usage: python benchmarks/decode.py
 
-Prints, for the median of several repeats on a warm page cache and one core: MB/s of raw bytes and frames/s of whole frames, microseconds
-for frames of which no pixel is asked for, microseconds for a 40 x 40 box of each of 5 CCDs, frames/s of the times alone.
+Prints medians of several repeats, with the file in memory and one core: MB/s of raw bytes and frames/s of whole frames,
+microseconds for frames of which no pixel is asked for, microseconds for a 40 x 40 box of each of 5 CCDs, frames/s of the
+times alone.
 """
 
 from __future__ import annotations

@@ -104,9 +104,14 @@ class FitsFile:
             self._fd = -1
 
     @property
+    def status(self) -> os.stat_result:
+        """Size and times of the file now."""
+        return os.fstat(self._fd)
+
+    @property
     def size(self) -> int:
         """Bytes of the file now."""
-        return os.fstat(self._fd).st_size
+        return self.status.st_size
 
     def read(self, offset: int, size: int) -> bytes:
         """Read bytes at an offset, fewer at the end of the file.

@@ -218,8 +218,9 @@ class _Asker:
 def _frame_size(ask: _Asker) -> tuple[int, int]:
     """Bytes of a frame, and frames."""
     wanted: dict[str, Any] = {"BITPIX": 16, "NAXIS": 3, "NAXIS2": 1, "BSCALE": 1, "BZERO": 32768}
+    header = {"BSCALE": 1} | ask.header  # the default of FITS, which some packers leave out
     for keyword, value in wanted.items():
-        found = require(ask.header, keyword, (int, float), file=ask.file)
+        found = require(header, keyword, (int, float), file=ask.file)
         if found != value:
             raise ask.wrong(f"{keyword} is {found}, and {value} in every HiPERCAM run", keyword)
     return 2 * ask.whole("NAXIS1", least=1), ask.whole("NAXIS3", least=0)

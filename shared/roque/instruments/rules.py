@@ -14,7 +14,7 @@ from roque.frames.frame import Header
 __all__ = ["Rule", "TimeRule", "parse_iso"]
 
 _ISO = re.compile(
-    r"(\d{4})-(\d\d?)-(\d\d?)(?:[T ]+(\d\d?):(\d\d?)(?::(\d\d?(?:\.\d*)?))?)?\s*(?:Z|UTC?|([+-])(\d\d):?(\d\d))?$"
+    r"(\d{4})-(\d\d?)-(\d\d?)(?:[T ]+(\d\d?):(\d\d?)(?::(\d\d?(?:\.\d*)?))?)?\s*(?:(Z|UTC?)|([+-])(\d\d):?(\d\d))?$"
 )
 _SEXAGESIMAL = re.compile(r"([+-]?)\s*(\d+)[\s:hd]+(\d+)(?:[\s:m']+(\d+(?:\.\d*)?))?[\s\"s]*$")
 _EPOCHS = {"mjd": 0.0, "jd": -2400000.5}
@@ -196,7 +196,9 @@ def parse_iso(text: str, zone: float = 0.0) -> tuple[int, float] | None:
     if day is None or hour > 23 or minute > 59 or second >= 61.0:
         return None
     if match[7]:
-        zone = (int(match[8]) + int(match[9]) / 60.0) * (-1.0 if match[7] == "-" else 1.0)
+        zone = 0.0
+    elif match[8]:
+        zone = (int(match[9]) + int(match[10]) / 60.0) * (-1.0 if match[8] == "-" else 1.0)
     return day, 3600.0 * hour + 60.0 * minute + second - 3600.0 * zone
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from roque.errors import BadInput
 from roque.frames import Window
+from roque.frames.window import RawWords
 from roque.instruments.hipercam import CCDS, RawWindow, ReadOut
 from roque.spool._decode import decode_all, decode_box, decode_box_grouped
 
@@ -49,6 +50,14 @@ class RawPixels:
     def shape(self) -> tuple[int, ...]:
         return self.place.shape
 
+    @property
+    def words(self) -> RawWords | None:
+        """Where the words are; None where pixels come in groups."""
+        place = self.place
+        if place.grouped:
+            return None
+        return RawWords(self.raw.checked(), place.start, 20 * place.row_step, 20 * place.column_step, swapped=True)
+
     def __getitem__(self, key: tuple[slice, slice]) -> NDArray[np.float32]:
         place = self.place
         ny, nx = place.shape
@@ -73,6 +82,7 @@ class _Place:
         self.stream = window.stream
         self.grouped = setup.nsamp != 4
         self.first = window.y0 * group.nx + window.x0
+        self.start = group.base + 20 * self.first + window.stream
         self.row_step = window.ystep * group.nx
         self.column_step = window.xstep
         self.offset = offset  # in the array of all pixels

@@ -117,9 +117,9 @@ def frame_numbers(counter: Ints, first: int = 1) -> tuple[Ints, Bools]:
     """Numbers of consecutive frames, and which counters are junk.
 
     A number is the counter plus 1: higher than the frame's place if frames before it were dropped. A damaged counter must
-    not rename other frames, nor may two frames get one number, so a counter counts as junk if it contradicts more than
-    half of its two neighbours on each side (the surplus of number over place never falls); its frame is then
-    numbered on from the nearest sound frame before it.
+    not rename other frames, nor may two frames get one number, so a counter counts as junk if it contradicts half of its
+    two neighbours on each side or more (the surplus of number over place never falls); its frame is then numbered on from the
+    nearest sound frame before it.
 
     Parameters
     ----------
@@ -136,14 +136,12 @@ def frame_numbers(counter: Ints, first: int = 1) -> tuple[Ints, Bools]:
     n = len(counter)
     place = np.arange(first, first + n)
     surplus = counter + 1 - place
-    agree, asked = np.zeros(n, int), np.zeros(n, int)
-    for step in (1, 2):
-        rising = surplus[step:] >= surplus[:-step]
-        agree[step:] += rising
-        agree[:-step] += rising
-        asked[step:] += 1
-        asked[:-step] += 1
-    junk = (surplus < 0) | ((surplus > 0) & (2 * agree <= asked) & (asked > 0)) | (surplus > _MOST_DROPPED)
+    # before the first frame nothing was dropped, after the last one nothing more: unless this is a part of a run, whose own
+    # neighbours the caller gives and does not use
+    near = np.concatenate([[0, 0], surplus, np.repeat(surplus[-1:], 2)])
+    votes = [near[2:-2] >= near[:-4], near[2:-2] >= near[1:-3], near[3:-1] >= near[2:-2], near[4:] >= near[2:-2]]
+    contradicted = np.sum(votes, axis=0) <= 2
+    junk = (surplus < 0) | ((surplus > 0) & contradicted) | (surplus > _MOST_DROPPED)
     sound = np.maximum.accumulate(np.where(junk, -1, np.arange(n)))
     filled = np.where(sound >= 0, surplus[np.maximum(sound, 0)], 0)
     return place + filled, junk

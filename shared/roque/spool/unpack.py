@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-import struct
 import time
-import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from astropy.io import fits
-from astropy.utils.exceptions import AstropyWarning
-
 from roque.errors import BadInput, Transient
 from roque.frames.cards import BLOCK, format_header
 from roque.frames.files import write_whole
 from roque.frames.frame import Header
-from roque.frames.images import BIG_ENDIAN, FitsFile, Hdu
+from roque.frames.images import FitsFile, Hdu
+from roque.spool.tiles import TiledImage
 
 __all__ = ["is_packed", "unpack"]
 
@@ -30,19 +26,6 @@ _ABANDONED = 6 * 3600  # s after which a part was left by a process that was kil
 _RATIO = 250  # real frames shrink to a tenth at most; zeros, which make bombs, to a thousandth
 _FREE = 64 << 20  # bytes up to which the ratio is not asked
 _DAMAGED = "the file is damaged: copy it again from where it came"
-# all that astropy was seen to raise on damaged compressed images
-_ASTROPY: tuple[type[Exception], ...] = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
 _PACKING: tuple[str, ...] = (
     "ZIMAGE",
     "ZSIMPLE",
@@ -110,7 +93,8 @@ def unpack(path: Path, cache_folder: Path, *, cap: int = _CAP, cache_size: int =
     """
     if not is_packed(path):
         return path
-    status = path.stat()
+    with FitsFile(path) as file:
+        status = file.status
     key = f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}"
     plain = cache_folder / f"{hashlib.sha256(os.fsencode(key)).hexdigest()[:40]}.fits"
     if plain.exists():
@@ -166,59 +150,28 @@ def _restored(path: Path, cap: int) -> Iterator[bytes]:
     """Bytes of the FITS file that a .fz file was made of; headers are kept card by card."""
     with FitsFile(path) as file:
         hdus = list(file.hdus())
-        images = [hdu for hdu in hdus if hdu.header.get("ZIMAGE") is True]
-        for hdu in images:
-            _check_claim(hdu, file, cap)
+        images = {hdu.index: TiledImage(file, hdu, cap) for hdu in hdus if hdu.header.get("ZIMAGE") is True}
         if not images:
             raise BadInput("no compressed image in the file", file=file.name, remedy=_DAMAGED)
         # the packer puts an empty HDU before an image that was the first of its file
-        first = 1 if "ZSIMPLE" in images[0].header and images[0].index == 1 and not hdus[0].nbytes else 0
+        first = 1 if 1 in images and "ZSIMPLE" in hdus[1].header and not hdus[0].nbytes else 0
         for hdu in hdus[first:]:
-            if hdu in images:
-                yield from _image(file, path, hdu)
+            if hdu.index in images:
+                yield from _image(file, hdu, images[hdu.index], primary=first == hdu.index == 1)
             else:
                 start = hdu.start - hdu.block.size
                 for at in range(start, hdu.end, _CHUNK):
                     yield file.read(at, min(_CHUNK, hdu.end - at))
 
 
-def _claim(hdu: Hdu) -> tuple[int, list[int]]:
-    """BITPIX and axes of a compressed image by its header; 0 if they make no sense."""
-    header = hdu.header
-    naxis = header.get("ZNAXIS", 0)
-    axes = [header.get(f"ZNAXIS{i + 1}", 0) for i in range(naxis if isinstance(naxis, int) and 0 <= naxis < 10 else 0)]
-    tiles = [header.get(f"ZTILE{i + 1}", 1) for i in range(len(axes))]
-    good = axes and all(isinstance(n, int) and n > 0 for n in axes + tiles)
-    return (header.get("ZBITPIX", 0) if good else 0), axes
-
-
-def _check_claim(hdu: Hdu, file: FitsFile, cap: int) -> None:
-    bitpix, axes = _claim(hdu)
-    if bitpix not in BIG_ENDIAN:
-        raise BadInput(
-            "the header of the compressed image makes no sense", file=file.name, place=f"HDU {hdu.index}", remedy=_DAMAGED
-        )
-    total = abs(bitpix) // 8
-    for n in axes:
-        total *= n
-    if total > cap or (total > _FREE and total > _RATIO * file.size):
-        raise BadInput(
-            f"it unpacks to {total} bytes from {file.size}",
-            file=file.name,
-            place=f"HDU {hdu.index}",
-            remedy="unpack it by hand if it is genuine",
-        )
-
-
-def _image(file: FitsFile, path: Path, hdu: Hdu) -> Iterator[bytes]:
+def _image(file: FitsFile, hdu: Hdu, image: TiledImage, *, primary: bool) -> Iterator[bytes]:
     """Header and data of a compressed image."""
-    bitpix, axes = _claim(hdu)
-    primary = "ZSIMPLE" in hdu.header and hdu.index == 1
     start: Header = {"SIMPLE": True} if primary else {"XTENSION": "IMAGE"}
-    sizes = {"NAXIS": len(axes)} | {f"NAXIS{i + 1}": n for i, n in enumerate(axes)}
-    yield _header(file, hdu, start | {"BITPIX": bitpix} | sizes | ({"EXTEND": True} if primary else {"PCOUNT": 0, "GCOUNT": 1}))
+    sizes = {"NAXIS": len(image.axes)} | {f"NAXIS{i + 1}": n for i, n in enumerate(image.axes)}
+    end: Header = {"EXTEND": True} if primary else {"PCOUNT": 0, "GCOUNT": 1}
+    yield _header(file, hdu, start | {"BITPIX": image.bitpix} | sizes | end)
     total = 0
-    for chunk in _pixels(path, hdu, bitpix, axes):
+    for chunk in image.chunks():
         total += len(chunk)
         yield chunk
     yield b"\0" * (-total % BLOCK)
@@ -239,28 +192,6 @@ def _header(file: FitsFile, hdu: Hdu, structure: Header) -> bytes:
         kept += card
     kept += b"END".ljust(80)
     return kept.ljust(-(-len(kept) // BLOCK) * BLOCK)
-
-
-def _pixels(path: Path, hdu: Hdu, bitpix: int, axes: list[int]) -> Iterator[bytes]:
-    """Pixels of a compressed image, big-endian, some rows of the slowest axis at a time."""
-    row = abs(bitpix) // 8
-    for n in axes[:-1]:
-        row *= n
-    step = max(1, 64 * _CHUNK // row)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", AstropyWarning)  # about cards, which are not astropy's to judge here
-            with fits.open(path, memmap=False, do_not_scale_image_data=True, lazy_load_hdus=True) as packed:
-                section = packed[hdu.index].section
-                for at in range(0, axes[-1], step):
-                    data = section[at : at + step]
-                    if data.shape != (min(step, axes[-1] - at), *reversed(axes[:-1])):
-                        raise ValueError(f"pixels of shape {data.shape}")
-                    yield data.astype(BIG_ENDIAN[bitpix], copy=False).tobytes()
-    except _ASTROPY as error:
-        raise BadInput(
-            f"damaged compressed image: {error}", file=str(path), place=f"HDU {hdu.index}", remedy=_DAMAGED
-        ) from error
 
 
 def _evict(folder: Path, newest: Path, size: int) -> None:

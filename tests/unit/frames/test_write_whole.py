@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from roque.errors import Conflict
@@ -17,17 +15,22 @@ def test_the_file_appears_only_after_the_body_has_ended(tmp_path):
         assert not target.exists()
         assert part.parent == tmp_path
     assert target.read_text() == "new"
-    assert os.listdir(tmp_path) == ["product"]
+    assert [path.name for path in tmp_path.iterdir()] == ["product"]
 
 
 def test_nothing_is_left_of_a_body_that_fails_and_the_old_file_stays(tmp_path):
     target = tmp_path / "product"
     target.write_text("old")
-    with pytest.raises(ZeroDivisionError), write_whole(target) as part:
-        part.write_text("half")
-        raise ZeroDivisionError
+
+    def fail():
+        with write_whole(target) as part:
+            part.write_text("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert target.read_text() == "old"
-    assert os.listdir(tmp_path) == ["product"]
+    assert [path.name for path in tmp_path.iterdir()] == ["product"]
 
 
 def test_a_file_that_may_not_be_overwritten_is_a_conflict(tmp_path):
@@ -40,11 +43,16 @@ def test_a_file_that_may_not_be_overwritten_is_a_conflict(tmp_path):
 
 def test_a_file_that_appears_meanwhile_is_not_overwritten_either(tmp_path):
     target = tmp_path / "product"
-    with pytest.raises(Conflict), write_whole(target, overwrite=False) as part:
-        part.write_text("mine")
-        target.write_text("theirs")
+
+    def write():
+        with write_whole(target, overwrite=False) as part:
+            part.write_text("mine")
+            target.write_text("theirs")
+
+    with pytest.raises(Conflict):
+        write()
     assert target.read_text() == "theirs"
-    assert os.listdir(tmp_path) == ["product"]
+    assert [path.name for path in tmp_path.iterdir()] == ["product"]
 
 
 def test_parts_are_hidden_and_differ_between_writers(tmp_path):

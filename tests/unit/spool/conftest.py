@@ -52,8 +52,7 @@ class RawRun:
         lines = []
         for key, value in self.cards.items():
             text = {True: "T", False: "F"}.get(value) if isinstance(value, bool) else repr(value)
-            name = f"{key:<8}" if len(key) <= 8 and " " not in key else f"HIERARCH {key}"
-            lines.append(f"{name}= {text}" if name.startswith(f"{key:<8}") else f"{name} = {text}")
+            lines.append(f"{key:<8}= {text:>20}" if len(key) <= 8 and " " not in key else f"HIERARCH {key} = {text}")
         data = "".join(line.ljust(80) for line in [*lines, *self.extra, "END"]).encode()
         return data.ljust(-(-len(data) // 2880) * 2880)
 
@@ -74,6 +73,12 @@ class RawRun:
 
 
 START = dt.datetime(2026, 3, 14, 23, 59, 59)
+
+
+@pytest.fixture
+def make_stamp():
+    """Give the function that makes the 36 bytes of a time stamp."""
+    return stamp
 
 
 @pytest.fixture

@@ -334,7 +334,7 @@ def test_a_header_that_makes_no_sense_is_refused_by_keyword(make_raw, tmp_path, 
     [
         "NAXIS1",
         "NAXIS3",
-        "BSCALE",
+        "BZERO",
         "ESO DET READ CURNAME",
         "ESO DET NSKIPS5",
         "ESO DET TFT",

@@ -1,0 +1,251 @@
+"""What a file is told to be, and why files are refused."""
+
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+import os
+import shutil
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from roque.errors import BadInput, NotFound
+from roque.frames import CCD, Frame, Geometry, Window
+from roque.frames.hcm import write_hcm
+from roque.instruments import cameras
+from roque.spool import data_source, inspect
+
+KNOWN = cameras()
+STAR = {
+    "CREATOR": "MicroObservatory2014-05-23",
+    "INSTRUME": "Main",
+    "UT-OBS": "2017-12-20T01:33:43.317-0000",
+    "EXPTIME": 60.0,
+    "OBJECT": "HATP-32",
+    "FILTER": "Clear",
+}
+
+
+def image(path, cards=None, shape=(50, 65), **changes):
+    header = fits.Header(STAR | (cards or {}) | changes)
+    for key in [k for k, v in header.items() if v == "gone"]:
+        del header[key]
+    fits.PrimaryHDU(np.ones(shape, np.int16), header).writeto(path)
+    return path
+
+
+def hcm(path, **header):
+    window = Window(Geometry(1, 1, 1, 1, 4, 3), np.ones((3, 4), np.float32))
+    ccd = CCD({"1": window}, 100, 80, mjd_int=61113, mjd_frac=0.9)
+    write_hcm(path, Frame({"1": ccd}, 1, header))
+    return path
+
+
+def test_a_raw_run_is_a_run_by_itself(make_raw, tmp_path):
+    found = inspect(make_raw(2).write(tmp_path / "run0001.fits"), KNOWN)
+    assert (found.source, found.camera, found.name, found.kind, found.object) == (
+        "hl",
+        "hipercam",
+        "run0001",
+        "science",
+        "Test",
+    )
+    assert found.night == dt.date(2026, 3, 14)
+    assert found.group is None
+    assert found.info.expected == 2
+
+
+@pytest.mark.parametrize("packing", ["gz", "fz"])
+def test_a_compressed_raw_run_is_told_as_well(make_raw, tmp_path, packing):
+    raw = make_raw(2)
+    plain = raw.write(tmp_path / "run0001.fits", tail=bytes(-2 * raw.frame_bytes % 2880))
+    path = tmp_path / f"run0001.fits.{packing}"
+    if packing == "gz":
+        path.write_bytes(gzip.compress(plain.read_bytes()))
+    else:
+        with fits.open(plain, uint=True) as hdus:
+            packed = fits.CompImageHDU(hdus[0].data, hdus[0].header, compression_type="GZIP_1")
+            fits.HDUList([fits.PrimaryHDU(), packed]).writeto(path)
+        data = path.read_bytes()
+        # as fpack marks an image that was the first of its file
+        path.write_bytes(data.replace(b"ZTENSION= 'IMAGE   '          ", b"ZSIMPLE =                    T"))
+    found = inspect(path, KNOWN, tmp_path / "cache")
+    assert (found.source, found.name, found.info.expected) == ("hl", "run0001", 2)
+    with data_source("hl", path, cache=tmp_path / "cache") as run, data_source("hl", plain) as other:
+        np.testing.assert_array_equal(run.load(2).ccds["1"].values(), other.load(2).ccds["1"].values())
+
+
+def test_images_of_one_object_filter_and_size_belong_together(tmp_path):
+    first = inspect(image(tmp_path / "a.fits"), KNOWN)
+    assert (first.source, first.camera, first.info) == ("fits", "microobservatory", None)
+    assert first.mjd == pytest.approx(58107 + (5623.317 + 30) / 86400, abs=1e-9)
+    later = inspect(image(tmp_path / "b.fits", {"UT-OBS": "2017-12-20T08:33:43", "EXPTIME": 30.0}), KNOWN)
+    assert later.group == first.group
+    assert later.name == first.name == "HATP-32_Clear_65x50"
+    others = [
+        image(tmp_path / "c.fits", OBJECT="other"),
+        image(tmp_path / "d.fits", FILTER="R"),
+        image(tmp_path / "e.fits", shape=(50, 66)),
+        image(tmp_path / "f.fits", {"UT-OBS": "2017-12-20T20:33:43"}),
+    ]
+    groups = {inspect(path, KNOWN).group for path in others}
+    assert len(groups) == 4
+    assert first.group not in groups
+
+
+def test_darks_of_different_exposures_are_different_runs(tmp_path):
+    one, two = (inspect(image(tmp_path / f"{t}.fits", OBJECT="Dark", EXPTIME=t), KNOWN) for t in (10.0, 20.0))
+    assert (one.kind, two.kind) == ("dark", "dark")
+    assert one.group != two.group
+    assert one.name != two.name
+
+
+def test_a_folder_of_numbered_hcm_files_is_one_run_and_others_stand_alone(tmp_path):
+    one, two = (inspect(hcm(tmp_path / f"run0005_{i:03d}.hcm", INSTRUME="HIPERCAM"), KNOWN) for i in (1, 2))
+    assert one.group == two.group
+    assert (one.source, one.name, one.camera, one.night) == ("hf", "run0005", "hipercam", dt.date(2026, 3, 14))
+    alone = inspect(hcm(tmp_path / "star.hcm"), KNOWN)
+    assert (alone.group, alone.name, alone.camera) == (None, "star", "other")
+    assert alone.info.windows["1"]["1"] == Geometry(1, 1, 1, 1, 4, 3)
+
+
+def test_a_list_is_a_run_and_names_its_members(tmp_path):
+    paths = tuple(hcm(tmp_path / f"run0005_{i:03d}.hcm") for i in (1, 2))
+    (tmp_path / "B.lis").write_text("# frames\n\nrun0005_001\nrun0005_002.hcm\n")
+    found = inspect(tmp_path / "B.lis", KNOWN)
+    assert (found.source, found.name, found.members) == ("hf", "B", paths)
+    with data_source("hf", tmp_path / "B.lis") as run:
+        assert run.available == 2
+        assert run.problems == []
+        assert [frame.number for frame in run] == [1, 2]
+        assert run.times()["mjd_frac"].tolist() == [0.9, 0.9]
+        with (tmp_path / "B.lis").open("a") as file:
+            file.write("gone\n")
+        assert run.refresh() == 3
+        assert [(p.file, p.place) for p in run.problems] == [(str(tmp_path / "gone.hcm"), "frame 3")]
+        with pytest.raises(NotFound):
+            run.frame(3)
+
+
+@pytest.mark.parametrize("content", [b"", b"# nothing\n", b"\xff\xfe", b"a\0b"])
+def test_a_list_of_nothing_is_refused(tmp_path, content):
+    (tmp_path / "B.lis").write_bytes(content)
+    with pytest.raises(BadInput):
+        inspect(tmp_path / "B.lis", KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"EXPTIME": "gone"}, "keyword EXPTIME is missing"),
+        ({"EXPTIME": "long"}, "EXPTIME = 'long' does not give a number"),
+        ({"EXPTIME": -1.0}, "does not give an exposure time"),
+        ({"UT-OBS": "gone"}, "keyword UT-OBS is missing"),
+        ({"UT-OBS": "2017-13-45"}, "does not give a date"),
+        ({"UT-OBS": "yesterday"}, "does not give a date"),
+        ({"OBJECT": "gone"}, "keyword OBJECT is missing"),
+        ({"CREATOR": "someone"}, "no camera is known that writes such a header"),
+    ],
+)
+def test_a_header_that_does_not_do_is_named_with_file_and_keyword(tmp_path, changes, said):
+    path = image(tmp_path / "a.fits", changes)
+    with pytest.raises(BadInput, match=said) as error:
+        inspect(path, KNOWN)
+    assert error.value.file == str(path)
+    assert error.value.place.startswith("keyword ")
+    assert error.value.remedy
+
+
+def test_a_keyword_with_two_values_counts_as_missing(tmp_path):
+    path = image(tmp_path / "a.fits")
+    data = bytearray(path.read_bytes())
+    at = data.index(b"END" + b" " * 77)
+    data[at : at + 160] = b"EXPTIME =                 99.0".ljust(80) + b"END".ljust(80)
+    path.write_bytes(data)
+    with pytest.raises(BadInput, match="EXPTIME"):
+        inspect(path, KNOWN)
+
+
+def test_an_image_shorter_than_its_header_says_is_refused(tmp_path):
+    path = image(tmp_path / "a.fits")
+    path.write_bytes(path.read_bytes()[:3500])
+    with pytest.raises(BadInput, match="cut short"):
+        inspect(path, KNOWN)
+
+
+def test_two_cameras_that_claim_a_header_are_named(tmp_path):
+    twin = KNOWN["microobservatory"]
+    with pytest.raises(BadInput, match="both claim"):
+        inspect(image(tmp_path / "a.fits"), {"one": twin, "two": twin})
+
+
+@pytest.mark.parametrize("name", ["run 1.fits", "run\n1.fits", "..fits", "r;rm.fits", "é.fits", "x" * 65 + ".fits"])
+def test_a_name_that_no_run_can_have_is_refused(make_raw, tmp_path, name):
+    path = make_raw(1).write(tmp_path / name)
+    with pytest.raises(BadInput, match="cannot be the name of a run") as error:
+        inspect(path, KNOWN)
+    assert "\n" not in error.value.message
+
+
+@pytest.mark.parametrize("hostile", ["../../etc/passwd", "a\tb", "", "   ", ".hidden", "o" * 68])
+def test_names_of_objects_become_safe_names_of_runs(tmp_path, hostile):
+    found = inspect(image(tmp_path / "a.fits", OBJECT=hostile), KNOWN) if "\t" not in hostile else None
+    if found:
+        assert set(found.name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+        assert 1 <= len(found.name) <= 64
+        assert not found.name.startswith(".")
+
+
+def test_what_is_no_file_of_data_is_refused_at_once(tmp_path):
+    (tmp_path / "folder.fits").mkdir()
+    os.mkfifo(tmp_path / "pipe.fits")
+    (tmp_path / "empty.fits").write_bytes(b"")
+    (tmp_path / "text.fits").write_text("not FITS\n" * 1000)
+    (tmp_path / "loop.fits").symlink_to(tmp_path / "loop.fits")
+    for name in ("folder.fits", "pipe.fits", "empty.fits", "text.fits", "loop.fits"):
+        with pytest.raises(BadInput) as error:
+            inspect(tmp_path / name, KNOWN)
+        assert error.value.file == str(tmp_path / name)
+    with pytest.raises(NotFound):
+        inspect(tmp_path / "nothing.fits", KNOWN)
+
+
+def test_a_table_without_image_is_refused(tmp_path):
+    table = fits.BinTableHDU.from_columns([fits.Column("x", "J", array=np.arange(5))])
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(tmp_path / "a.fits")
+    with pytest.raises(BadInput, match="no image in the file"):
+        inspect(tmp_path / "a.fits", KNOWN)
+
+
+def test_sources_that_do_not_exist_are_not_found(tmp_path):
+    with pytest.raises(NotFound, match="no source of frames"):
+        data_source("xx", tmp_path)
+    for source in ("hf", "fits", "hl"):
+        with pytest.raises(BadInput):
+            data_source(source, [])
+
+
+def test_images_that_do_not_belong_together_are_no_run(tmp_path):
+    paths = [image(tmp_path / "a.fits"), image(tmp_path / "b.fits", FILTER="R")]
+    with pytest.raises(BadInput, match="does not belong to the run of a.fits"):
+        data_source("fits", paths)
+
+
+def test_a_copy_of_a_frame_is_reported(tmp_path):
+    path = image(tmp_path / "a.fits")
+    shutil.copy(path, tmp_path / "b.fits")
+    with data_source("fits", [path, tmp_path / "b.fits"]) as run:
+        assert [p.file for p in run.problems] == [str(tmp_path / "b.fits")]
+
+
+def test_an_image_that_changes_while_it_is_read_is_refused(tmp_path):
+    path = image(tmp_path / "a.fits")
+    with data_source("fits", [path]) as run:
+        path.unlink()
+        image(path, shape=(51, 65))
+        with pytest.raises(BadInput, match="changed while"):
+            run.frame(1)
+        with pytest.raises(NotFound):
+            run.frame(2)
