@@ -112,11 +112,13 @@ def _used(session: Session, run: Run) -> dict[str, dict[str, Any]]:
     except NotFound:
         return {}
     used = {}
-    for kind, master_id in reduction.masters.items():
-        master = session.get(Master, master_id) if master_id is not None else None
+    for kind, reference in reduction.masters.items():
+        # the id of a master, or the file that a reduce file named
+        master = session.get(Master, reference) if isinstance(reference, int) else None
+        named = reference["file"] if isinstance(reference, dict) else None
         used[kind] = {
             "reduction": reduction.name,
-            "run": master.run.path if master is not None else None,
+            "from": master.run.path if master is not None else named,
             "why": reduction.choices.get(kind, ""),
         }
     return used
@@ -147,7 +149,7 @@ def _print(answer: dict[str, Any]) -> None:
         field("lost", f"{candidate['name']}: {candidate['why']}")
     used = answer["used"]
     if used:
-        field("in use", f"{used['run'] or 'none'} in reduction {used['reduction']}: {used['why']}")
+        field("in use", f"{used['from'] or 'none'} in reduction {used['reduction']}: {used['why']}")
 
 
 def _plain(row: Master) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from services.cli.app import App, pass_app
-from services.cli.options import insist_on_folder
+from services.cli.options import make_way
 from services.cli.output import Column, json_line, json_option, moment, size, table
 
 __all__ = ["product"]
@@ -87,7 +87,6 @@ def get(app: App, product_id: str, output: Path, *, overwrite: bool, as_json: bo
       roque product get 12 --output - | less
     """
     from roque.archive.names import find_product
-    from roque.frames.files import write_whole
 
     with app.record.reading() as session:
         row = find_product(session, product_id)
@@ -97,7 +96,7 @@ def get(app: App, product_id: str, output: Path, *, overwrite: bool, as_json: bo
             shutil.copyfileobj(source, sys.stdout.buffer)
             return
         target = output / Path(row.uri).name if output.is_dir() else output
-        with write_whole(insist_on_folder(target), overwrite=overwrite) as part, part.open("wb") as copy:
+        with make_way(target, overwrite=overwrite) as part, part.open("wb") as copy:
             shutil.copyfileobj(source, copy)
     if as_json:
         json_line({"name": row.uri, "state": row.state, "id": row.id, "file": str(target), "sha256": row.sha256})

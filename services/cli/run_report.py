@@ -160,7 +160,7 @@ def _print_reduction(reduction: Report) -> None:
     field("frames", f"{reduction['frames_done']} measured")
     field("apertures", f"{reduction['apertures']}; target {reduction['target']}")
     for kind, chosen in reduction["masters"].items():
-        field(kind, f"{chosen['run'] or 'none'}: {chosen['why']}" if chosen["why"] else chosen["run"] or "none")
+        field(kind, f"{chosen['from'] or 'none'}: {chosen['why']}" if chosen["why"] else chosen["from"] or "none")
     if reduction["seconds"]:
         field("seconds", ", ".join(f"{stage} {spent:.2f}" for stage, spent in reduction["seconds"].items()))
     done = f", done {moment(reduction['finished_at'])}" if reduction["finished_at"] else ""
@@ -172,15 +172,13 @@ def _print_reduction(reduction: Report) -> None:
         field("", f"... and {len(notes) - NOTES_SHOWN} more: --json has them all")
 
 
-def _note(note: Any) -> str:
-    if not isinstance(note, dict):
-        return str(note)
-    place = ", ".join(f"{name} {note[key]}" for key, name in _PLACES.items() if note.get(key) not in (None, ""))
-    text = str(note.get("message", ""))
-    return f"{place}: {text}" if place else text
-
-
-_PLACES = {"frame": "frame", "ccd": "CCD", "aperture": "aperture"}
+def _note(note: dict[str, Any]) -> str:
+    where = [f"{name} {note[key]}" for key, name in (("ccd", "CCD"), ("aperture", "aperture")) if note.get(key)]
+    if note.get("count", 1) > 1:
+        where.append(f"{note['count']} frames from {note['frame']} to {note['last_frame']}")
+    elif note.get("frame"):
+        where.append(f"frame {note['frame']}")
+    return f"{', '.join(where)}: {note['text']}" if where else str(note["text"])
 
 
 def _print_jobs(report: Report) -> None:
@@ -223,11 +221,13 @@ def _reduction(session: Session, row: Reduction) -> Report:
     for seconds in session.scalars(select(RangeDone.seconds).where(RangeDone.reduction_id == row.id)):
         spent.update(seconds)
     masters = {}
-    for kind, master_id in row.masters.items():
-        master = session.get(Master, master_id) if master_id is not None else None
+    for kind, reference in row.masters.items():
+        # the id of a master, or the file that a reduce file named
+        master = session.get(Master, reference) if isinstance(reference, int) else None
+        named = reference["file"] if isinstance(reference, dict) else None
         masters[kind] = {
-            "master": master_id,
-            "run": master.run.path if master is not None else None,
+            "master": reference,
+            "from": master.run.path if master is not None else named,
             "state": master.state if master is not None else None,
             "why": row.choices.get(kind, ""),
         }

@@ -64,7 +64,13 @@ def insert_measurements(session: Session, night: dt.date, reduction_id: int, mea
         _replace(session, _table(Measurement), {**whole, **{name: part[name] for name in _FIELDS}})
 
 
-def load_measurements(session: Session, reduction_id: int, ccd: str | None = None, aperture: str | None = None) -> Measurements:
+def load_measurements(
+    session: Session,
+    reduction_id: int,
+    ccd: str | None = None,
+    aperture: str | None = None,
+    frames: tuple[int, int] | None = None,
+) -> Measurements:
     """Read measurements of a reduction, every double with the bits it was written with.
 
     Parameters
@@ -73,6 +79,8 @@ def load_measurements(session: Session, reduction_id: int, ccd: str | None = Non
     reduction_id : int
     ccd, aperture : str or None
         Only these.
+    frames : tuple of int, or None
+        Only from the first to the last of these, both included.
 
     Returns
     -------
@@ -85,6 +93,8 @@ def load_measurements(session: Session, reduction_id: int, ccd: str | None = Non
         wanted = wanted.where(rows.ccd == ccd)
     if aperture is not None:
         wanted = wanted.where(rows.aperture == aperture)
+    if frames is not None:
+        wanted = wanted.where(rows.frame.between(*frames))
     found = session.connection().execute(wanted.order_by(rows.frame, rows.ccd, rows.aperture))
     # numpy takes None for NaN where the field is a double
     parts = [np.array([tuple(row) for row in part], MEASUREMENT) for part in found.partitions(_ROWS)]

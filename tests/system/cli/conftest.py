@@ -27,8 +27,10 @@ from roque.archive.models import (
 from roque.archive.products import ProductStore, record_product
 from roque.archive.recipes import latest_recipe, store_recipe
 from roque.archive.schema import upgrade
+from roque.instruments import load_camera
 from roque.photometry.flags import Flag
 from roque.photometry.measurements import empty
+from roque.photometry.typical import typical_recipe
 from roque.spool.source import TIMES
 from services.cli.main import cli
 
@@ -39,10 +41,13 @@ CCDS = ("1", "2")
 FULL = {"E": [1, 1, 2, 2, 512, 256], "F": [1025, 1, 2, 2, 512, 256]}
 WINDOWS = {"E": [401, 201, 2, 2, 50, 46], "F": [1201, 201, 2, 2, 50, 46]}
 FILTERS = {"1": "us", "2": "gs"}
+HEADER = {"OBSERVER": "A. Nyone", "RADEG": 106.925, "DECDEG": 67.0}
+CHOICES = {"bias": "taken 3.6 hours before, the only one that matches", "flat": "taken 2.9 hours before, the best of 2"}
 BAD_FRAME = 7
 """Frame whose time stamp cannot be trusted."""
 LOST_FRAME = 11
 """Frame on which the target was not measured."""
+NOTE = {"kind": "fit", "text": "no fit", "ccd": "2", "aperture": "1", "frame": LOST_FRAME, "last_frame": LOST_FRAME, "count": 1}
 
 
 @dataclass
@@ -138,7 +143,7 @@ class _Night:
         base = {
             "version": 1, "state": "complete", "source": "hl", "kind": "science", "object": "", "mode": "TwoWindow", "xbin": 2,
             "ybin": 2, "speed": "slow", "filters": FILTERS, "nskips": {"1": 0, "2": 0}, "clear": True, "exposure": 5.0,
-            "windows": windows or dict.fromkeys(CCDS, WINDOWS), "header": {"OBSERVER": "A. Nyone", "RA": "07:07:42.02"},
+            "windows": windows or dict.fromkeys(CCDS, WINDOWS), "header": HEADER,
             "mjd_first": None, "mjd_last": None, "frames_expected": None, "frames": 0, "bad_times": 0, "problems": [],
             "hints": {}, "unsettled": False, "waiting": None, "registered_at": NOW, "grown_at": NOW,
         }  # fmt: skip
@@ -200,11 +205,9 @@ class _Night:
             )  # fmt: skip
         recipe = latest_recipe(self.session, "hipercam", "default", NOW)
         reduction = Reduction(
-            name="a1b2c3d4e5f6", key="a1b2c3d4e5f6" + "0" * 52, run=run, recipe=recipe, parameters={}, aperture_set=apertures,
-            target="1", hints={}, masters={"bias": 1, "flat": 2},
-            choices={"bias": "taken 3.6 hours before, the only one that matches",
-                     "flat": "taken 2.9 hours before, the only one that matches"},
-            state="done", frames_done=FRAMES, notes=[{"frame": LOST_FRAME, "ccd": "2", "message": "reference 2 was not found"}],
+            name="a1b2c3d4e5f6", key="a1b2c3d4e5f6" + "0" * 52, run=run, recipe=recipe,
+            parameters=settled_recipe(), aperture_set=apertures, target="1", hints={}, masters={"bias": 1, "flat": 2},
+            choices=CHOICES, state="done", frames_done=FRAMES, notes=[NOTE],
             code_version="0.1.0", created_at=NOW, finished_at=NOW + dt.timedelta(seconds=30),
         )  # fmt: skip
         self.session.add(reduction)
@@ -218,6 +221,13 @@ class _Night:
                      job_id=self.jobs["range"], inputs=[
             {"kind": "reduction", "name": reduction.name, "id": reduction.id, "sha256": reduction.key},
         ])  # fmt: skip
+
+
+def settled_recipe():
+    values = typical_recipe(load_camera("hipercam")).to_dict()
+    for section in ("extraction", "detectors"):
+        values[section] = {ccd: values[section][ccd] for ccd in CCDS}
+    return values
 
 
 def problem(code, severity, message, file, place, remedy):

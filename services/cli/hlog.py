@@ -1,0 +1,92 @@
+"""`roque hlog`: logs of measurements as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from services.cli.app import App, pass_app
+from services.cli.options import reduction_options, run_argument, say_which
+from services.cli.output import json_line, json_option
+
+if TYPE_CHECKING:
+    from roque.archive.exports import Export
+
+__all__ = ["hlog"]
+
+
+@click.group()
+def hlog() -> None:
+    """Export logs of measurements."""
+
+
+@hlog.command()
+@run_argument
+@click.option(
+    "--format", "form", type=click.Choice(["ascii", "fits", "columns"]), required=True,
+    help="ascii: the reduce log; fits: the same as tables; columns: ratios of two stars as text.",
+)  # fmt: skip
+@click.option(
+    "-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=".", show_default="here",
+    help="Folder to write to; made if it is not there.",
+)  # fmt: skip
+@click.option("--star", default="target", show_default=True, metavar="LABEL", help="For columns: the star.")
+@click.option("--against", metavar="LABEL", help="For columns: the star to divide by; default: the first other one.")
+@reduction_options
+@click.option("--overwrite", is_flag=True, help="Replace files that are there.")
+@json_option
+@pass_app
+def export(
+    app: App,
+    name: str,
+    form: str,
+    output: Path,
+    star: str,
+    against: str | None,
+    reduction_name: str | None,
+    recipe_name: str | None,
+    *,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Write the log of a run: RUN.log, RUN.fits, or a .asc file for each CCD.
+
+    The newest finished reduction is taken unless --reduction or --recipe says otherwise; which one is told on stderr.
+
+    \b
+    Examples:
+      roque hlog export run0012 --format fits --output papers/
+      roque hlog export run0012 --format ascii --reduction a1b2c3d4
+      roque hlog export run0012 --format columns --star 1 --against 2
+    """
+    from roque.archive.exports import load_export
+    from roque.archive.names import find_reduction, find_run
+
+    with app.record.reading() as session:
+        reduction = find_reduction(session, find_run(session, name), reduction_name, recipe_name)
+        say_which(app, reduction)
+        loaded = load_export(session, reduction, app.cameras)
+        files = _write(loaded, form, output, star, against, overwrite=overwrite)
+        about = {"name": loaded.run, "state": reduction.state, "reduction": loaded.reduction}
+    if as_json:
+        json_line({**about, "files": [str(file) for file in files]})
+        return
+    for file in files:
+        click.echo(str(file))
+
+
+def _write(loaded: Export, form: str, output: Path, star: str, against: str | None, *, overwrite: bool) -> list[Path]:
+    from roque.archive.export_files import write_ascii_log, write_columns, write_fits_log
+    from services.cli.options import make_way
+
+    output.mkdir(parents=True, exist_ok=True)
+    if form == "columns":
+        label = loaded.target if star == "target" else star
+        return write_columns(loaded, output, label, against, overwrite=overwrite)
+    write, ending = (write_ascii_log, "log") if form == "ascii" else (write_fits_log, "fits")
+    path = output / f"{loaded.run_name}.{ending}"
+    with make_way(path, overwrite=overwrite) as free:
+        write(loaded, free)
+    return [path]
