@@ -19,11 +19,19 @@ __all__ = ["App", "pass_app", "sqlite_file"]
 
 
 class App:
-    """The global options, and what follows from them."""
+    """The global options, and what follows from them.
 
-    def __init__(self) -> None:
-        self.home: Path | None = None
-        self.quiet = False
+    Parameters
+    ----------
+    home : Path or None
+        Folder of everything that roque keeps; None: as the settings say.
+    quiet : bool
+        Whether messages are left out.
+    """
+
+    def __init__(self, home: Path | None = None, *, quiet: bool = False) -> None:
+        self.home = home
+        self.quiet = quiet
 
     def say(self, message: str) -> None:
         """Tell the user something that is not data: on stderr, unless --quiet."""

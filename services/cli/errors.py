@@ -50,8 +50,8 @@ def report(error: Exception, app: App) -> int:
         case RoqueError():
             _say(str(error))
             return NOT_FOUND if isinstance(error, NotFound) else UNREACHABLE if isinstance(error, Unreachable) else FAILED
-        case OSError(filename=str(), strerror=str()):
-            _say(f"{error.filename}: {_lower(error.strerror)}; check the path, its permissions and the room on the disk")
+        case OSError(filename=str(), strerror=str(reason)):
+            _say(f"{error.filename}: {_lower(reason)}; check the path, its permissions and the room on the disk")
             return FAILED
         case _:
             _say(f"unexpected {type(error).__name__}: {error}; please report it with the traceback in {_keep(error, app)}")

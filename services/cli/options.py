@@ -14,26 +14,18 @@ if TYPE_CHECKING:
     from roque.archive.models import Reduction
     from services.cli.app import App
 
-__all__ = ["NIGHT", "insist_on_folder", "make_way", "reduction_options", "run_argument", "say_which"]
+__all__ = ["insist_on_folder", "make_way", "read_night", "reduction_options", "run_argument", "say_which"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-class _Night(click.ParamType):
-    name = "date"
+def read_night(_context: click.Context, _parameter: click.Parameter, value: str | None) -> dt.date | None:
+    """Read a night, named by the date of its evening."""
+    try:
+        return dt.date.fromisoformat(value) if value is not None else None
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a date like 2026-11-01") from None
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dt.date:
-        """Read a date as in 2026-11-01."""
-        if isinstance(value, dt.date):
-            return value
-        try:
-            return dt.date.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a date like 2026-11-01", param, ctx)
-
-
-NIGHT = _Night()
-"""A night, by the date of its evening."""
 
 run_argument = click.argument("name", metavar="RUN")
 """A run, named as `roque.archive.names.find_run` has it."""

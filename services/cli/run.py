@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from services.cli.app import App, pass_app
-from services.cli.options import NIGHT, run_argument
+from services.cli.options import read_night, run_argument
 from services.cli.output import Column, days, json_line, json_option, table
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ def run() -> None:
 
 
 @run.command(name="list")
-@click.option("--night", type=NIGHT, help="Only runs of this night (the date of its evening).")
-@click.option("--since", type=NIGHT, help="Only this night and later ones.")
+@click.option("--night", metavar="DATE", callback=read_night, help="Only runs of this night (the date of its evening).")
+@click.option("--since", metavar="DATE", callback=read_night, help="Only this night and later ones.")
 @click.option("--state", type=click.Choice(STATES), metavar="STATE", help=f"Only runs in this state: {', '.join(STATES)}.")
 @click.option("--kind", type=click.Choice(KINDS), help="Only runs of this kind.")
 @click.option("--object", "target", metavar="TEXT", help="Only runs whose object has this in its name.")

@@ -47,7 +47,7 @@ def sql(app: App, statement: str | None, *, as_json: bool, as_csv: bool, limit: 
     from roque.archive.console import ask
 
     app.insist_on_record()
-    text = click.get_text_stream("stdin").read() if statement == "-" else statement
+    text = sys.stdin.read() if statement == "-" else statement
     answer = ask(app.settings.database, text, limit=limit, seconds=timeout)
     if as_json:
         for row in answer.rows:

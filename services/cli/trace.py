@@ -79,5 +79,6 @@ def _shortened(nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
     if len(raw) <= RAW_SHOWN + 2:
         return nodes
     left_out = raw[RAW_SHOWN:-1]
-    gap = {"kind": "...", "name": f"{len(left_out)} more raw files: --json lists them all", "sha256": None, "from": []}
+    told = f"{len(left_out)} more raw files: --json lists them all"
+    gap: dict[str, Any] = {"kind": "...", "name": told, "sha256": None, "from": []}
     return [node for node in nodes if node["kind"] != "raw"] + [*raw[:RAW_SHOWN], gap, raw[-1]]

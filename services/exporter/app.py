@@ -66,6 +66,8 @@ def export(context: Context, job: JobSnapshot) -> Outcome:
             )
             for kind, found in stored.items()
         ]
+        for product in made:
+            product.state = "current"  # the same bytes may have been superseded in between
         _supersede(session, wanted.reduction_id, [product.id for product in made])
         for product in made:
             about = {"run": run_path, "reduction": loaded.reduction, "product": product.id, "kind": product.kind}
