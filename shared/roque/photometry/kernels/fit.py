@@ -146,9 +146,6 @@ def fit_star(
             return FIT_EXHAUSTED
         if status != CONVERGED:
             return FIT_NOT_FINITE
-        status = _invert(memory.solver.reached, nfree, memory.matrix, memory.inverse)
-        if status != OK:
-            return status
         if beta_free and parameters[BETA] > settings.beta_max:
             beta_free = False
             fwhm_held = start[FWHM]  # of the peer: a width held at its minimum goes back to its start
@@ -157,6 +154,9 @@ def fit_star(
             fwhm_free = False
             fwhm_held = settings.fwhm_min
             continue
+        status = _invert(memory.solver.reached, nfree, memory.matrix, memory.inverse)
+        if status != OK:
+            return status
         scale = math.sqrt(memory.solver.reached[0, 0] / used)
         rejected = _reject(memory.problem.weight, memory.solver.rows[0], n, settings.threshold * factor * scale)
         if rejected == 0 and factor == 2.0 and not has_beta:
