@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import stat
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -87,7 +88,9 @@ class FitsFile:
             raise BadInput("the file may not be read", file=self.name, remedy="give roque the right to read it") from None
         except (OSError, ValueError) as error:
             raise BadInput(f"the file cannot be opened: {error}", file=self.name) from None
-        if not stat.S_ISREG(os.fstat(self._fd).st_mode):
+        # a source that nobody closes must not keep its file open for ever
+        self._closer = weakref.finalize(self, os.close, self._fd)
+        if not stat.S_ISREG(self.status.st_mode):
             self.close()
             raise BadInput("not a file", file=self.name)
 
@@ -99,9 +102,8 @@ class FitsFile:
 
     def close(self) -> None:
         """Close the file; a second time does nothing."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        self._closer()
+        self._fd = -1  # the number may soon be another file's
 
     @property
     def status(self) -> os.stat_result:
@@ -131,8 +133,21 @@ class FitsFile:
         return data
 
     def map(self) -> mmap.mmap:
-        """Map the file as it is now, read-only. The map outlives the file handle."""
-        return mmap.mmap(self._fd, 0, access=mmap.ACCESS_READ)
+        """Map the file as it is now, read-only. The map outlives the file handle.
+
+        Raises
+        ------
+        BadInput
+            The file is empty by now.
+        Transient
+            The disk or the network fails.
+        """
+        try:
+            return mmap.mmap(self._fd, 0, access=mmap.ACCESS_READ)
+        except ValueError:
+            raise BadInput("the file became empty while it was read", file=self.name, place="byte 0", remedy=_DAMAGED) from None
+        except OSError as error:
+            raise Transient(f"the file cannot be read: {error}", file=self.name) from error
 
     def hdus(self) -> Iterator[Hdu]:
         """HDUs in order, read as they are asked for.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from roque.errors import BadInput
+from roque.errors import BadInput, Transient
 from roque.frames import Window
 from roque.frames.window import RawWords
 from roque.instruments.hipercam import CCDS, RawWindow, ReadOut
@@ -32,7 +32,13 @@ class RawFrame:
 
     def checked(self) -> NDArray[np.uint16]:
         """Words, after a look whether the file still holds them."""
-        if self.map is not None and self.map.size() < self.end:
+        if self.map is None:
+            return self.words
+        try:
+            size = self.map.size()
+        except OSError as error:
+            raise Transient(f"the file cannot be read: {error}", file=self.file, place=f"frame {self.number}") from error
+        if size < self.end:
             raise BadInput(CHANGED, file=self.file, place=f"frame {self.number}", remedy=COPY_AGAIN)
         return self.words
 
@@ -85,15 +91,10 @@ class _Place:
         self.start = group.base + 20 * self.first + window.stream
         self.row_step = window.ystep * group.nx
         self.column_step = window.xstep
-        self.offset = offset  # in the array of all pixels
         self.row = [window.stream, window.x0, window.xstep, window.y0, window.ystep, g.nx, g.ny, offset]
 
     def lazy(self, raw: RawFrame) -> Window:
         return Window(self.geometry, RawPixels(self, raw))
-
-    def loaded(self, out: NDArray[np.float32]) -> Window:
-        ny, nx = self.shape
-        return Window(self.geometry, out[self.offset : self.offset + ny * nx].reshape(ny, nx))
 
 
 class Layout:
@@ -101,12 +102,17 @@ class Layout:
 
     def __init__(self, setup: ReadOut) -> None:
         self.labels = [[w.label for w in setup.windows if w.ccd == ccd] for ccd in CCDS]
-        places, self._npixels = [], 0
-        for window in setup.windows:
-            places.append(_Place(window, setup, self._npixels))
+        # windows of one shape lie together in the array of all pixels: numpy cuts a stack more quickly than single windows
+        shapes = list(dict.fromkeys((w.geometry.ny, w.geometry.nx) for w in setup.windows))
+        ordered = sorted(setup.windows, key=lambda w: shapes.index((w.geometry.ny, w.geometry.nx)))
+        pairs, self._npixels = [], 0
+        for window in ordered:
+            pairs.append((window, _Place(window, setup, self._npixels)))
             self._npixels += window.geometry.nx * window.geometry.ny
-        pairs = list(zip(setup.windows, places, strict=True))
+        self._stacks = [(shape, sum(p.shape == shape for _, p in pairs)) for shape in shapes]
+        pairs.sort(key=lambda pair: setup.windows.index(pair[0]))
         self._ccds = [[p for w, p in pairs if w.ccd == ccd] for ccd in CCDS]
+        self._turns = [[ordered.index(w) for w, _ in pairs if w.ccd == ccd] for ccd in CCDS]
         self._grouped = setup.nsamp != 4
         table = [[p.row for w, p in pairs if w.group == i] for i in range(len(setup.sets))]
         ends = np.cumsum([0, *map(len, table)])
@@ -121,4 +127,12 @@ class Layout:
         """Windows of each CCD, all decoded in one pass."""
         out = np.empty(self._npixels, np.float32)
         decode_all(raw.checked(), self._sets, self._table, self._grouped, out)
-        return [[place.loaded(out) for place in places] for places in self._ccds]
+        views: list[NDArray[np.float32]] = []
+        start = 0
+        for (ny, nx), count in self._stacks:
+            views.extend(out[start : start + count * ny * nx].reshape(count, ny, nx))
+            start += count * ny * nx
+        return [
+            [Window(place.geometry, views[turn]) for place, turn in zip(places, turns, strict=True)]
+            for places, turns in zip(self._ccds, self._turns, strict=True)
+        ]

@@ -284,7 +284,9 @@ class HipercamRun:
                 (
                     at,
                     BadInput(
-                        f"{lost} frames were dropped by the camera before it", file=self._file.name, place=f"frame {number[at]}"
+                        f"{lost} {'frame was' if lost == 1 else 'frames were'} dropped by the camera before it",
+                        file=self._file.name,
+                        place=f"frame {number[at]}",
                     ),
                 )
             )
