@@ -9,7 +9,14 @@ from roque.photometry.flags import Flag
 __all__ = ["VIEWS", "create_views", "drop_views"]
 
 _BAD = int(
-    Flag.NO_FWHM | Flag.NO_SKY | Flag.TARGET_AT_EDGE | Flag.TARGET_SATURATED | Flag.NO_EXTRACTION | Flag.NO_DATA | Flag.JUNK
+    Flag.NO_FWHM
+    | Flag.NO_SKY
+    | Flag.TARGET_AT_EDGE
+    | Flag.TARGET_SATURATED
+    | Flag.NO_EXTRACTION
+    | Flag.NO_DATA
+    | Flag.JUNK
+    | Flag.LOST
 )
 
 VIEWS: dict[str, str] = {

@@ -41,6 +41,7 @@ UNUSABLE = (
     | Flag.NO_DATA
     | Flag.CLOUDS
     | Flag.JUNK
+    | Flag.LOST
 )
 """Flags with which a comparison star is not used in a frame."""
 

@@ -40,8 +40,10 @@ class AutomaticApertures:
     """FWHM in the first frames, by CCD, unbinned pixels."""
     radii: dict[str, Radii]
     """Radii of the apertures, by CCD."""
-    heights: dict[str, float]
-    """Height of the faintest reference above the sky, by CCD, ADU."""
+    thresholds: dict[str, float]
+    """Height above the sky from which a peak near a reference is the reference, by CCD, ADU."""
+    step: float
+    """Largest shift of the field from one of the first frames to the next, on any CCD, unbinned pixels."""
     notes: list[str]
     """What a person should know: CCDs and stars left out, and why."""
 
@@ -178,11 +180,12 @@ def _assemble(
     target = next((label for label, star in labels.items() if star is named), None)
     placed = {}
     for ccd, reference in references.items():
-        if not any(ccd in star.seen for star in chosen):
-            notes.append(f"CCD {ccd} shows none of the stars: it is left out")
+        mine = place_apertures(ccd, labels, target, catalogue, candidates[ccd], reference)
+        if mine is None:
+            notes.append(f"CCD {ccd} shows none of the stars unsaturated: it is left out")
             continue
-        placed[ccd] = place_apertures(ccd, labels, target, catalogue, candidates[ccd], reference)
-        notes += placed[ccd].notes
+        placed[ccd] = mine
+        notes += mine.notes
     if target is None:
         target = _default_target(labels, {label for ccd in placed.values() for label in ccd.guides})
     return AutomaticApertures(
@@ -190,7 +193,8 @@ def _assemble(
         target=target,
         seeing={ccd: references[ccd].fwhm for ccd in placed},
         radii={ccd: p.radii for ccd, p in placed.items()},
-        heights={ccd: p.height for ccd, p in placed.items()},
+        thresholds={ccd: p.threshold for ccd, p in placed.items()},
+        step=max(references[ccd].step for ccd in placed),
         notes=notes,
     )
 

@@ -15,7 +15,15 @@ __all__ = ["default_recipe"]
 
 _WORST = 2.5  # worst seeing to be prepared for, in units of the seeing of the first frames
 _TARGET_FACTOR = 1.8  # radius of the target aperture, FWHM
-_MONITORED = (Flag.NO_EXTRACTION, Flag.TARGET_SATURATED, Flag.TARGET_AT_EDGE, Flag.NO_SKY, Flag.NO_FWHM, Flag.NO_DATA)
+_MONITORED = (
+    Flag.LOST,
+    Flag.NO_EXTRACTION,
+    Flag.TARGET_SATURATED,
+    Flag.TARGET_AT_EDGE,
+    Flag.NO_SKY,
+    Flag.NO_FWHM,
+    Flag.NO_DATA,
+)
 
 
 def default_recipe(camera: CameraDescription, found: AutomaticApertures, *, binning: int) -> Recipe:
@@ -26,7 +34,7 @@ def default_recipe(camera: CameraDescription, found: AutomaticApertures, *, binn
     camera : CameraDescription
         Gain, read noise and levels of its detectors, its scale, and what its ``[recipe]`` says otherwise.
     found : AutomaticApertures
-        Seeing, radii and heights of the stars on the first frames.
+        Seeing, steps, radii and thresholds measured on the first frames.
     binning : int
         Largest binning of the run.
 
@@ -37,22 +45,22 @@ def default_recipe(camera: CameraDescription, found: AutomaticApertures, *, binn
     Notes
     -----
     The formulas are those of the HiPERCAM pipeline's `genred` with the measured seeing for the typical one and 2.5 times it
-    for the worst: a half width of ``max(5, worst)`` for the search and ``max(5, 2 seeing)`` for fits, which must not reach
-    the neighbours, shifts of ``max(1, worst/4)`` and ``max(1, worst/6)``. Radii vary with the seeing of each frame, in an
-    annulus of sky that stays.
+    for the worst: a half width of ``max(5, worst)`` for the search, or twice the largest step of the first frames, and
+    ``max(5, 2 seeing)`` for fits, which must not reach the neighbours, shifts of ``max(1, worst/4)`` and ``max(1, worst/6)``.
+    Radii vary with the seeing of each frame, in an annulus of sky that stays.
     """
     seeing = max(found.seeing.values())
     worst = _WORST * seeing
     recipe = Recipe(
         general=General(instrument=camera.name, scale=camera.pixel_scale),
         apertures=Tracking(
-            search_half_width=max(5.0, worst),
+            search_half_width=max(5.0, worst, 2.0 * found.step),
             search_smooth_fwhm=max(2.0, seeing / binning),
             fit_fwhm=max(1.5 * binning, seeing),
             fit_fwhm_min=1.5 * binning,
             fit_fwhm_max=3.0 * worst,
             fit_half_width=max(5.0 * binning, 2.0 * seeing),
-            fit_height_min_ref=0.25 * min(found.heights.values(), default=160.0),
+            fit_height_min_ref=min(found.thresholds.values()),
             fit_max_shift=max(1.0, worst / 4.0),
             fit_diff=max(1.0, worst / 6.0),
         ),

@@ -25,6 +25,7 @@ class Flag(IntFlag):
     BAD_COLUMN = 1 << 11
     BAD_TIME = 1 << 12
     OUTLIER = 1 << 13
+    LOST = 1 << 16
 
 
 DESCRIPTIONS: dict[Flag, str] = {
@@ -42,6 +43,7 @@ DESCRIPTIONS: dict[Flag, str] = {
     Flag.BAD_COLUMN: "bad column",
     Flag.BAD_TIME: "the time stamp cannot be trusted",
     Flag.OUTLIER: "outlier of a series",
+    Flag.LOST: "the references were not found: the apertures of the CCD stayed where they were",
 }
 
 

@@ -76,7 +76,12 @@ class Notes:
             self.add(note)
 
     def add_outcomes(
-        self, ccd: str, labels: tuple[str, ...], references: NDArray[np.bool_], frames: NDArray[np.int32], outcomes: NDArray[np.int64]
+        self,
+        ccd: str,
+        labels: tuple[str, ...],
+        references: NDArray[np.bool_],
+        frames: NDArray[np.int32],
+        outcomes: NDArray[np.int64],
     ) -> None:
         """Take down what became of the apertures of a CCD; `outcomes` has shape (frames, apertures)."""
         for k, label in enumerate(labels):
@@ -86,7 +91,7 @@ class Notes:
                 at = frames[outcomes[:, k] == outcome]
                 what = WORDS[int(outcome)]
                 if references[k]:
-                    text = f"{what}; all apertures of the CCD stayed where they were"
+                    text = f"{what}; the CCD followed its other references, or stayed where it was"
                 else:
                     text = f"{what}; the aperture moved as the references did, or stayed"
                 self._add_frames("reference" if references[k] else "fit", text, ccd, label, at)
@@ -113,5 +118,7 @@ class Notes:
 
     def _add_frames(self, kind: str, text: str, ccd: str, label: str, at: NDArray[Any]) -> None:
         self.add(
-            Note(kind=kind, text=text, ccd=ccd, aperture=label, frame=int(at.min()), last_frame=int(at.max()), count=int(at.size))
+            Note(
+                kind=kind, text=text, ccd=ccd, aperture=label, frame=int(at.min()), last_frame=int(at.max()), count=int(at.size)
+            )
         )

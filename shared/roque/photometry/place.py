@@ -17,11 +17,16 @@ from roque.photometry.reference import Reference
 __all__ = ["Placed", "Radii", "place_apertures"]
 
 _LINKED = 10.0  # signal to noise in one frame below which a fit would fail often
-_GUIDE = 20.0  # signal to noise in one frame that a second reference has at least
-_AS_GOOD = 0.4  # merit of a second reference, in units of the first one's
+_MOST_GUIDES = 5
+_GUIDE = 20.0  # signal to noise in one frame that further references have at least
+_AS_GOOD = 0.4  # merit of further references, in units of the first one's
 _HEADROOM = 0.7  # of the saturation level: a reference stays below it in better seeing
 _ALONE = 0.3  # height, in units of a reference's, of stars that it may be taken for
 _CLEAR = 6.0  # distance from such stars that is enough, FWHM
+
+_LOWEST = 0.25  # of a reference's height, at which it is always found
+_ABOVE_NOISE, _ABOVE_OTHERS = 8.0, 1.5  # threshold for references, in units of the sky's noise and of the heights of stars near
+_REACH = 5.0  # radius within which stars are near, FWHM
 
 _SKY = (3.0, 4.5)  # radii of the sky annulus, FWHM
 _SKY_PIXELS = 400.0  # wanted in the annulus
@@ -47,8 +52,8 @@ class Placed:
     guides: list[str]
     """Labels of the references, best first."""
     radii: Radii
-    height: float
-    """Height of the lowest reference above the sky, ADU."""
+    threshold: float
+    """Height above the sky from which a peak near a reference is the reference, ADU."""
     notes: list[str]
 
 
@@ -59,13 +64,13 @@ def place_apertures(
     catalogue: Catalogue,
     candidates: Candidates,
     reference: Reference,
-) -> Placed:
+) -> Placed | None:
     """Place the apertures of one CCD.
 
     Parameters
     ----------
     ccd : str
-        Label of the CCD, which shows one of the stars at least.
+        Label of the CCD.
     labels : dict of str to FieldStar
         Stars to measure, brightest first.
     target : str or None
@@ -79,17 +84,20 @@ def place_apertures(
 
     Returns
     -------
-    Placed
+    Placed or None
         A star that this CCD does not show gets its place by reckoning, if that lies inside a window. Such a star, and one
-        that is too faint to be fitted frame by frame, is linked to the nearest reference.
+        that is too faint to be fitted frame by frame, is linked to the nearest reference. None if the CCD shows none of the
+        stars, or only saturated ones.
 
     Notes
     -----
-    References are bright, below saturation, far from edges and from stars they could be taken for. There are one or two: a
-    frame counts as lost when one of them is, so more would be worse. The named target is a reference only where no other
-    star will do, since it may vanish.
+    References are bright, below saturation, far from edges and from stars they could be taken for. There are up to five, but
+    always some stars that are none. The named target is one only where no other star will do, since it may vanish.
     """
-    radii = _radii(reference, [float(s.seen[ccd]["edge"]) for s in labels.values() if ccd in s.seen])
+    edges = [float(star.seen[ccd]["edge"]) for star in labels.values() if ccd in star.seen]
+    if not edges:
+        return None
+    radii = _radii(reference, edges)
     places, notes = {}, []
     for label, star in labels.items():
         x, y = catalogue.place(star, ccd)
@@ -101,6 +109,8 @@ def place_apertures(
         else:
             places[label] = (x, y)
     seen_here = {label: labels[label].seen[ccd] for label in places if ccd in labels[label].seen}
+    if not seen_here:
+        return None
     guides = _references(seen_here, candidates, reference, target)
     apertures = {}
     for label, (x, y) in places.items():
@@ -117,12 +127,11 @@ def place_apertures(
             mask=_masks(x, y, own, candidates, radii, reference.fwhm),
             link=link,
         )
-    height = min(float(seen_here[label]["peak"]) for label in guides)
-    return Placed(apertures, guides, radii, height, notes)
+    return Placed(apertures, guides, radii, _threshold([seen_here[label] for label in guides], candidates, reference), notes)
 
 
 def _references(seen: Mapping[str, np.void], candidates: Candidates, reference: Reference, target: str | None) -> list[str]:
-    """Labels of the best one or two stars to follow the field with, best first."""
+    """Labels of the stars to follow the field with, best first."""
     sizes = {label: min(g.nx * g.xbin, g.ny * g.ybin) / 2.0 for label, g in reference.geometries.items()}
 
     def merit(label: str) -> float:
@@ -135,9 +144,24 @@ def _references(seen: Mapping[str, np.void], candidates: Candidates, reference: 
         return float(value * (0.1 if label == target else 1.0))
 
     ranked = sorted(seen, key=lambda label: -merit(label))
-    best, others = ranked[0], ranked[1:]
-    second = [x for x in others if merit(x) > _AS_GOOD * merit(best) and seen[x]["snr"] >= _GUIDE]
-    return [best, *second[:1]]
+    best = ranked[0]
+    others = [x for x in ranked[1:] if merit(x) > _AS_GOOD * merit(best) and seen[x]["snr"] >= _GUIDE]
+    most = min(max(len(seen) // 3 + 1, 1), _MOST_GUIDES)
+    return [best, *others[: most - 1]]
+
+
+def _threshold(guides: list[np.void], candidates: Candidates, reference: Reference) -> float:
+    """Height between that of the references and that of what is near them: noise and other stars.
+
+    Not higher than it must be: the references are to be found through clouds.
+    """
+    reach = max(_REACH * reference.fwhm, 2.0 * reference.step)
+    height, disturbing = math.inf, 0.0
+    for row in guides:
+        apart = np.hypot(candidates["x"] - row["x"], candidates["y"] - row["y"])
+        height = min(height, float(row["peak"]))
+        disturbing = max(disturbing, float(candidates["peak"][(apart > 0.0) & (apart < reach)].max(initial=0.0)))
+    return min(_LOWEST * height, max(_ABOVE_NOISE * reference.noise, _ABOVE_OTHERS * disturbing))
 
 
 def _radii(reference: Reference, edges: list[float]) -> Radii:

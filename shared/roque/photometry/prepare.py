@@ -13,10 +13,10 @@ from roque.photometry.apertures import Aperture
 from roque.photometry.kernels.extraction import ExtractionMemory, ExtractionSettings, make_extraction_memory
 from roque.photometry.kernels.fit import FitSettings, make_fit_memory
 from roque.photometry.kernels.profiles import GAUSSIAN, MOFFAT
-from roque.photometry.recipe import Recipe
 from roque.photometry.kernels.search import make_search_memory
 from roque.photometry.kernels.tracking import Stars, TrackMemory, TrackSettings
 from roque.photometry.kernels.windows import make_patch
+from roque.photometry.recipe import Recipe
 
 __all__ = ["extraction_settings", "make_memory", "make_stars", "track_settings"]
 
@@ -26,6 +26,7 @@ def track_settings(recipe: Recipe) -> TrackSettings:
     a = recipe.apertures
     return TrackSettings(
         moving=a.location == "variable",
+        strict=recipe.parity,
         search_half_width=a.search_half_width,
         search_fft=a.search_smooth_fft,
         fit_half_width=a.fit_half_width,

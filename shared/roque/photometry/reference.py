@@ -43,6 +43,8 @@ class Reference:
     """How many frames are averaged."""
     first: Stars
     """Stars of the frame whose coordinates are used, all windows, brightest first."""
+    step: float
+    """Largest shift of the field from one frame to the next, unbinned pixels."""
     fwhm: float
     """Median over the frames (or of the average if no single frame shows a star), unbinned pixels; NaN without stars."""
     noise: float
@@ -93,6 +95,7 @@ def average_frames(name: str, ccds: Sequence[CCD], calibrator: Calibrator) -> Re
         anchor=anchor,
         count=len(transforms),
         first=stars[anchor],
+        step=_largest_step(geometries, list(transforms.values())),
         fwhm=fwhm if math.isfinite(fwhm) else _seeing([find_stars(averages[k], g).stars for k, g in geometries.items()]),
         noise=_median([noise for frame in frames for noise in frame.noises]),
     )
@@ -163,9 +166,19 @@ def _register(stars: list[Stars], fwhm: float, binning: int) -> tuple[int, dict[
     return anchor, transforms
 
 
+def _largest_step(geometries: Mapping[str, Geometry], transforms: list[Transform]) -> float:
+    places = np.stack([transform(np.array([_centre(g) for g in geometries.values()])) for transform in transforms])
+    steps = np.diff(places, axis=0)
+    return float(np.hypot(steps[..., 0], steps[..., 1]).max(initial=0.0))
+
+
+def _centre(geometry: Geometry) -> tuple[float, float]:
+    return (geometry.xlo + geometry.xhi) / 2.0, (geometry.ylo + geometry.yhi) / 2.0
+
+
 def _shift(geometry: Geometry, transform: Transform) -> tuple[float, float]:
     """Shift of a window's centre, binned pixels."""
-    centre = np.array([(geometry.xlo + geometry.xhi) / 2.0, (geometry.ylo + geometry.yhi) / 2.0])
+    centre = np.array(_centre(geometry))
     dx, dy = (transform(centre) - centre).tolist()
     return dx / geometry.xbin, dy / geometry.ybin
 

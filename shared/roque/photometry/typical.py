@@ -88,7 +88,7 @@ def _recipe(camera: CameraDescription, factor: float, binning: int) -> Recipe:
         target="1",
         seeing=dict.fromkeys(ccds, fwhm),
         radii=dict.fromkeys(ccds, Radii(1.8 * fwhm, _SKY[0] * fwhm, _SKY[1] * fwhm)),
-        heights=dict.fromkeys(ccds, factor * _HEIGHT),
+        thresholds=dict.fromkeys(ccds, factor * _HEIGHT),
         step=factor,
         notes=[],
     )

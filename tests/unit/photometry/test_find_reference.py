@@ -56,6 +56,7 @@ def test_stars_of_a_drifting_field_stand_where_the_first_frame_has_them(step, tu
     assert reference.anchor == 0
     assert reference.fwhm == pytest.approx(3.0, rel=0.1)
     assert reference.noise == pytest.approx(3.0, rel=0.1)
+    assert reference.step == pytest.approx(math.hypot(*step), abs=0.4 if turn else 0.15)
     places = found(reference)
     assert len(places) == len(FIELD)
     for place, (x, y, flux) in zip(places, FIELD, strict=True):

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from roque.photometry.flags import Flag
 from roque.photometry.kernels.compiled import kernel
 from roque.photometry.kernels.extraction import ExtractionMemory, ExtractionSettings, extract, resize
-from roque.photometry.flags import Flag
 from roque.photometry.kernels.tracking import (
     BETA_A,
     MBETA,
@@ -36,7 +36,7 @@ COUNTS_COLUMN = 10
 NFLOATS = 14
 NINTEGERS = 4
 
-_NO_FWHM, _NO_EXTRACTION = int(Flag.NO_FWHM), int(Flag.NO_EXTRACTION)
+_NO_FWHM, _NO_EXTRACTION, _LOST = int(Flag.NO_FWHM), int(Flag.NO_EXTRACTION), int(Flag.LOST)
 
 
 class Rows(NamedTuple):
@@ -126,6 +126,8 @@ def measure_ccd(
                 ccd[MBETA],
                 memory,
             )
+        if not tracking.strict and np.isnan(ccd[MFWHM]):
+            memory.numbers[3] |= _LOST
         out = rows.floats[t, k]
         out[0], out[1], out[2], out[3] = ccd[MFWHM], ccd[MBETA], x, y
         for i in range(XE, BETA_A + 2):

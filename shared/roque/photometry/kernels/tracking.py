@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from roque.photometry.kernels.agreement import agree, mean_shift
 from roque.photometry.kernels.compiled import kernel
 from roque.photometry.kernels.fit import FitMemory, FitSettings, fit_star
 from roque.photometry.kernels.outcome import (
@@ -18,7 +19,6 @@ from roque.photometry.kernels.outcome import (
     FIT_SHIFTED,
     NO_PEAK,
     OK,
-    REFERENCES_DISAGREE,
 )
 from roque.photometry.kernels.profiles import BETA, FWHM, HEIGHT, SKY
 from roque.photometry.kernels.profiles import X as FIT_X
@@ -42,13 +42,13 @@ __all__ = [
     "RTARG",
     "START_BETA",
     "START_FWHM",
-    "X",
     "XE",
-    "Y",
     "YE",
     "Stars",
     "TrackMemory",
     "TrackSettings",
+    "X",
+    "Y",
     "move_apertures",
 ]
 
@@ -86,6 +86,8 @@ class TrackSettings(NamedTuple):
     """How apertures follow their stars; lengths in unbinned pixels."""
 
     moving: bool
+    strict: bool
+    """Whether a frame is lost with any of the references, as in the HiPERCAM pipeline; else it is with all or most of them."""
     search_half_width: float
     search_fft: bool
     fit_half_width: float
@@ -203,10 +205,9 @@ def _references(
     outcomes: Integers,
     details: Floats,
 ) -> tuple[bool, float, float]:
-    """Move the reference apertures; returns whether all could be, and their mean shift."""
+    """Move the reference apertures; returns whether they tell how the field moved, and their mean shift."""
     number = values.shape[0]
     xshift, yshift, first = 0.0, 0.0, True
-    xsum, xweight, ysum, yweight = 0.0, 0.0, 0.0, 0.0
     for k in range(number):
         if not stars.reference[k]:
             continue
@@ -218,30 +219,25 @@ def _references(
             status = _fit(settings, table, windows[k], scale, fwhm, beta, settings.height_min_ref, memory, details, k)
         if status != OK:
             outcomes[k] = status
-            return False, 0.0, 0.0
+            if settings.strict:
+                return False, 0.0, 0.0
+            continue
         _store(stars, values, memory, k)
-        weight = 1.0 / values[k, XE] ** 2
-        xsum += weight * values[k, DX]
-        xweight += weight
-        weight = 1.0 / values[k, YE] ** 2
-        ysum += weight * values[k, DY]
-        yweight += weight
         if first:
             xshift, yshift, first = values[k, DX], values[k, DY], False
-    for k in range(number):
-        for j in range(k):
-            if stars.reference[k] and stars.reference[j]:
-                apart = math.hypot(values[k, DX] - values[j, DX], values[k, DY] - values[j, DY])
-                if apart > settings.diff:
-                    outcomes[k] = REFERENCES_DISAGREE
-                    details[k] = apart
-                    return False, 0.0, 0.0
+    shifts, errors = values[:, DX : DY + 1], values[:, XE : YE + 1]
+    if not agree(settings.strict, settings.diff, stars.reference, shifts, outcomes, details):
+        return False, 0.0, 0.0
+    xshift, yshift = mean_shift(stars.reference, shifts, errors, outcomes)
     for k in range(number):
         if stars.reference[k]:
             sign = -1.0 if stars.companion[k] else 1.0
+            if outcomes[k] != OK:
+                values[k, XE:DX] = np.nan
+                values[k, DX], values[k, DY] = xshift, yshift
             values[k, X] += sign * values[k, DX]
             values[k, Y] += sign * values[k, DY]
-    return True, xsum / xweight, ysum / yweight
+    return True, xshift, yshift
 
 
 @kernel
@@ -424,4 +420,5 @@ def _inside(table: Integers, window: int, box: Integers, x: float, y: float) -> 
     xfirst, yfirst, xbin, ybin = _grid(table, window, box)
     xlo, ylo = xfirst - xbin / 2.0, yfirst - ybin / 2.0
     xhi, yhi = xlo + xbin * box[2], ylo + ybin * box[3]
-    return min(min(x - xlo, xhi - x), min(y - ylo, yhi - y))
+    inside: float = min(x - xlo, xhi - x, y - ylo, yhi - y)
+    return inside
