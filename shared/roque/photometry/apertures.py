@@ -99,8 +99,8 @@ def loads(text: str, *, file: str | None = None) -> Apertures:
     Raises
     ------
     BadInput
-        Not JSON, not apertures, a value missing or of the wrong kind, a label that would break logs, a link to an aperture that does
-        not exist or is itself linked.
+        Not JSON, not apertures, a value missing or of the wrong kind, a label that would break logs, a link to an aperture
+        that does not exist or is itself linked.
     """
     try:
         top = json.loads(text)

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from roque.frames import CCD
 from roque.photometry.kernels.ccd import COUNTS_COLUMN, Rows, make_rows, measure_ccd
 from roque.photometry.kernels.extraction import ExtractionMemory, ExtractionSettings
+from roque.photometry.kernels.tracking import START_BETA, START_FWHM, Stars, TrackMemory, TrackSettings
 from roque.photometry.measurements import Measurements, empty
 from roque.photometry.notes import Notes
 from roque.photometry.pixels import PixelTable
 from roque.photometry.state import CcdState
-from roque.photometry.kernels.tracking import START_BETA, START_FWHM, Stars, TrackMemory, TrackSettings
 
 __all__ = ["Follower", "Setup", "collect"]
 
@@ -106,15 +106,17 @@ class Follower:
     def rows(self) -> Rows:
         """What was measured since the last `clear`."""
         n = len(self.blocks)
-        return Rows(*(array[:n] for array in self._all_rows))
+        rows = self._all_rows
+        return Rows(rows.floats[:n], rows.integers[:n], rows.outcomes[:n], rows.details[:n])
 
     def fill(self, table: Measurements) -> None:
         """Fill a table of shape (frames, apertures) with what was measured since the last `clear`."""
         rows = self.rows
         table["ccd"] = self.setup.name
         table["aperture"] = self.labels
-        for name, values in zip(("frame", "mjd_int", "mjd_frac", "time_ok", "exposure"), zip(*self._times, strict=True), strict=True):
-            table[name] = np.array(values)[:, np.newaxis]
+        names = ("frame", "mjd_int", "mjd_frac", "time_ok", "exposure")
+        for name, times in zip(names, zip(*self._times, strict=True), strict=True):
+            table[name] = np.array(times)[:, np.newaxis]
         for column, name in enumerate(("mfwhm", "mbeta", *_FITTED)):
             table[name] = rows.floats[..., column]
         for column, name in enumerate(("counts", "countse", "sky", "skye")):
@@ -123,8 +125,8 @@ class Follower:
             table[name] = rows.integers[..., column]
         # -1 stands for 'none measured' in the state, and for 'held fixed' in errors: a width held fixed has none
         for name in ("mfwhm", "mbeta", "fwhme"):
-            column = table[name]
-            column[column == -1.0] = np.nan
+            values = table[name]
+            values[values == -1.0] = np.nan
 
 
 def collect(followers: Iterable[Follower], monitor: Mapping[str, Collection[str]], notes: Notes) -> Measurements:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from roque.calibration.apply import Calibrated, Calibrator
+from roque.calibration.apply import Calibrator
 from roque.errors import BadInput
 from roque.frames import CCD
 from roque.photometry.kernels import windows as w
@@ -48,7 +48,7 @@ class PixelTable:
         self._planes = [calibrator.planes(name, label, self.dtype) for label in labels] if calibrator.by_pixel(name) else []
         arrays = [array for p in self._planes for array in (p.bias, p.dark, p.flat, p.R, p.G) if array is not None]
         self._by_pixel = calibrator.by_pixel(name) and all(array.dtype == self.dtype for array in arrays)
-        self._held: list[NDArray[Any] | Calibrated] = []
+        self._held: Sequence[object] = ()
         if self._by_pixel:
             for i, p in enumerate(self._planes):
                 for plane, array in ((w.BIAS, p.bias), (w.DARK, p.dark), (w.FLAT, p.flat), (w.NOISE, p.R), (w.GAIN, p.G)):
@@ -82,21 +82,22 @@ class PixelTable:
         return self._calibrator.dark_scale(self._name, ccd)
 
     def _point_at_words(self, ccd: CCD) -> None:
-        self._held = []
-        for i, label in enumerate(self._labels):
-            raw = ccd.windows[label].pixels.words  # type: ignore[union-attr]
+        raws = [ccd.windows[label].pixels.words for label in self._labels]  # type: ignore[union-attr]
+        for i, raw in enumerate(raws):
             w.place_words(self.table, i, raw)
-            self._held.append(raw.words)
+        self._held = raws
 
     def _point_at_counts(self, ccd: CCD) -> None:
-        self._held = [ccd.windows[label].data.astype(self.dtype, copy=False) for label in self._labels]
-        for i, counts in enumerate(self._held):
+        planes = [ccd.windows[label].data.astype(self.dtype, copy=False) for label in self._labels]
+        for i, counts in enumerate(planes):
             w.set_kind(self.table, i, w.COUNTS)
             w.place(self.table, i, w.RAW, counts)
+        self._held = planes
 
     def _point_at_calibrated(self, ccd: CCD) -> None:
-        self._held = [self._calibrator.window(self._name, ccd, label) for label in self._labels]
-        for i, c in enumerate(self._held):
+        calibrated = [self._calibrator.window(self._name, ccd, label) for label in self._labels]
+        for i, c in enumerate(calibrated):
             w.set_kind(self.table, i, w.CALIBRATED)
             for plane, array in ((w.RAW, c.raw), (w.BIAS, c.deb), (w.DARK, c.proc), (w.NOISE, c.R), (w.GAIN, c.G)):
                 w.place(self.table, i, plane, array)
+        self._held = calibrated

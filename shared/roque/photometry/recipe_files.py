@@ -53,10 +53,12 @@ def parameters_of(file: ReduceFile) -> dict[str, Any]:
         },
         "sky": Sky(method=file.text("sky", "method"), error=file.text("sky", "error"), thresh=file.number("sky", "thresh")),
         "calibration": Calibration(
-            **{key: "required" if names[key] else "never" for key in ("bias", "dark", "flat")},
-            fringe="required" if names["fmap"] else "never",
+            bias=_want(names["bias"]),
+            dark=_want(names["dark"]),
+            flat=_want(names["flat"]),
+            fringe=_want(names["fmap"]),
             crop=file.flag("calibration", "crop"),
-            **(_fringes(file) if names["fmap"] else {}),
+            **_fringes(file, names["fmap"]),
             readout_frame=readout_frame,
             gain_frame=gain_frame,
         ),
@@ -138,7 +140,14 @@ def _extraction(line: str) -> Extraction:
     return Extraction(resize=resize, method=method, target=radii[0], inner_sky=radii[1], outer_sky=radii[2])
 
 
-def _fringes(file: ReduceFile) -> dict[str, float | int]:
+def _want(name: str) -> str:
+    return "required" if name else "never"
+
+
+def _fringes(file: ReduceFile, fringe_map: str) -> dict[str, Any]:
+    """Settings of defringing, which need not stand in a file that names no fringe map."""
+    if not fringe_map:
+        return {}
     return {
         "nhalf": file.integer("calibration", "nhalf"),
         "rmin": file.number("calibration", "rmin"),

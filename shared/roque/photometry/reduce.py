@@ -12,15 +12,15 @@ from roque.calibration.apply import Calibrator, Masters
 from roque.errors import BadInput
 from roque.frames import CCD, Frame, Geometry, Window
 from roque.photometry.apertures import Aperture
-from roque.photometry.kernels.extraction import ExtractionMemory
 from roque.photometry.follow import Follower, Setup, collect
+from roque.photometry.kernels.extraction import ExtractionMemory
+from roque.photometry.kernels.tracking import TrackMemory
 from roque.photometry.measurements import Measurements
 from roque.photometry.notes import Note, Notes
 from roque.photometry.pixels import PixelTable
 from roque.photometry.prepare import extraction_settings, make_memory, make_stars, track_settings
 from roque.photometry.recipe import Recipe
 from roque.photometry.state import CcdState, State, first_state
-from roque.photometry.kernels.tracking import TrackMemory
 
 __all__ = ["Reducer"]
 
@@ -130,7 +130,9 @@ class Reducer:
     def _prepare(self, first: Frame, notes: Notes) -> Calibrator:
         """Prepare masters for the format of the data."""
         recipe = self._recipe
-        self._geometries = [w.geometry for name in self._apertures if name in first.ccds for w in first.ccds[name].windows.values()]
+        self._geometries = [
+            w.geometry for name in self._apertures if name in first.ccds for w in first.ccds[name].windows.values()
+        ]
         self._check_box(first, notes)
         c, mask = recipe.calibration, recipe.focal_mask
         calibrator = Calibrator(
@@ -152,7 +154,9 @@ class Reducer:
 
     def _check_box(self, first: Frame, notes: Notes) -> None:
         half = self._recipe.apertures.fit_half_width
-        binning = max((max(w.geometry.xbin, w.geometry.ybin) for c in first.ccds.values() for w in c.windows.values()), default=1)
+        binning = max(
+            (max(w.geometry.xbin, w.geometry.ybin) for c in first.ccds.values() for w in c.windows.values()), default=1
+        )
         if half < _LEAST_BOX * binning:
             raise BadInput(
                 f"boxes of half width {half:g} are too small to fit stars binned by {binning}",
@@ -214,7 +218,7 @@ def _level(recipe: Recipe, first: Frame, what: str) -> float | Frame:
     if len(set(levels.values())) == 1:
         return next(iter(levels.values()))
 
-    def everywhere(name: str, label: str, window: Window) -> NDArray[np.float32]:
+    def everywhere(name: str, _label: str, window: Window) -> NDArray[np.float32]:
         shape = window.geometry.ny, window.geometry.nx
         return np.broadcast_to(np.float32(levels.get(name, 1.0)), shape)
 

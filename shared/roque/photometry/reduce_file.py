@@ -4,106 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from roque.errors import BadInput, NotFound
 from roque.photometry.apertures import Aperture
 from roque.photometry.reduce_rules import RULES, check_lines, check_plots
+from roque.photometry.reduce_text import ReduceFile, parse
 
-__all__ = ["VERSION", "Entry", "ReduceFile", "loads", "read_reduce_file"]
+__all__ = ["VERSION", "ReduceFile", "loads", "read_reduce_file"]
 
 VERSION = "20230222"
 """Version of the format."""
-
-_YES, _NO = ("yes", "true"), ("no", "false")
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A value as written, and the line it stands on, from 1."""
-
-    text: str
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class ReduceFile:
-    """A reduce file whose values have been checked.
-
-    Parameters
-    ----------
-    name : str or None
-        Name of the file, for messages.
-    lines : tuple of str
-        The text, line by line, as logs repeat it.
-    sections : dict of str to dict of str to list of Entry
-        Values by section and key, in order; keys such as `plot` have several.
-    """
-
-    name: str | None
-    lines: tuple[str, ...]
-    sections: dict[str, dict[str, list[Entry]]]
-
-    def text(self, section: str, key: str) -> str:
-        """Value as written; empty if there is none.
-
-        Raises
-        ------
-        BadInput
-            The key is missing.
-        """
-        return self.entry(section, key).text
-
-    def entry(self, section: str, key: str) -> Entry:
-        """Last value of a key, with its line."""
-        entries = self.sections.get(section, {}).get(key)
-        if entries:
-            return entries[-1]
-        if section not in self.sections:
-            raise BadInput(
-                f"section [{section}] is missing", file=self.name, place=f"[{section}]", remedy="add it, as genred writes it"
-            )
-        raise BadInput(
-            f"{key} is missing", file=self.name, place=f"[{section}] {key}", remedy=f"add a line '{key} = ...' to [{section}]"
-        )
-
-    def entries(self, section: str, key: str) -> list[Entry]:
-        """All values of a key that may be repeated or missing."""
-        return self.sections.get(section, {}).get(key, [])
-
-    def number(self, section: str, key: str) -> float:
-        """Value as a number."""
-        entry = self.entry(section, key)
-        try:
-            return float(entry.text)
-        except ValueError:
-            raise self.wrong(section, key, entry, "a number was expected") from None
-
-    def integer(self, section: str, key: str) -> int:
-        """Value as a whole number."""
-        entry = self.entry(section, key)
-        try:
-            return int(entry.text)
-        except ValueError:
-            raise self.wrong(section, key, entry, "a whole number was expected") from None
-
-    def flag(self, section: str, key: str) -> bool:
-        """Value as yes or no."""
-        entry = self.entry(section, key)
-        word = entry.text.lower()
-        if word not in _YES + _NO:
-            raise self.wrong(section, key, entry, "yes or no was expected")
-        return word in _YES
-
-    def wrong(self, section: str, key: str, entry: Entry, what: str) -> BadInput:
-        """Make the error for a value: what was expected, and where."""
-        return BadInput(
-            f"{what}, found {entry.text!r}",
-            file=self.name,
-            place=f"[{section}] {key}, line {entry.line}",
-            remedy="correct the line",
-        )
 
 
 def read_reduce_file(path: str | os.PathLike[str], apertures: Mapping[str, Mapping[str, Aperture]] | None = None) -> ReduceFile:
@@ -135,8 +46,7 @@ def read_reduce_file(path: str | os.PathLike[str], apertures: Mapping[str, Mappi
 
 def loads(text: str, apertures: Mapping[str, Mapping[str, Aperture]] | None = None, *, file: str | None = None) -> ReduceFile:
     """Read and check the text of a reduce file, as `read_reduce_file` does."""
-    lines = tuple(text.splitlines())
-    parsed = ReduceFile(file, lines, _parse(lines, file))
+    parsed = parse(text, file)
     version = parsed.entry("general", "version")
     if version.text != VERSION:
         raise BadInput(
@@ -151,24 +61,3 @@ def loads(text: str, apertures: Mapping[str, Mapping[str, Aperture]] | None = No
     if apertures is not None:
         check_plots(parsed, apertures)
     return parsed
-
-
-def _parse(lines: tuple[str, ...], file: str | None) -> dict[str, dict[str, list[Entry]]]:
-    sections: dict[str, dict[str, list[Entry]]] = {}
-    section = None
-    for number, line in enumerate(lines, 1):
-        content = line.partition("#")[0].strip()
-        if not content:
-            continue
-        if content.startswith("[") and content.endswith("]"):
-            section = content[1:-1].strip()
-            sections.setdefault(section, {})
-            continue
-        key, separator, value = content.partition("=")
-        if section is None or not separator:
-            what = "a line before any section" if section is None else "neither a section nor 'key = value'"
-            raise BadInput(
-                f"{what}: {content!r}", file=file, place=f"line {number}", remedy="make it a comment with #, or remove it"
-            )
-        sections[section].setdefault(key.strip(), []).append(Entry(value.strip(), number))
-    return sections

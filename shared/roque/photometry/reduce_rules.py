@@ -4,38 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 from roque.errors import BadInput
 from roque.photometry.apertures import Aperture
 from roque.photometry.flags import Flag
+from roque.photometry.reduce_text import Entry, ReduceFile
 
-__all__ = ["PLOTS", "RULES", "Checkable", "Rule", "check_lines", "check_plots"]
+__all__ = ["PLOTS", "RULES", "Rule", "check_lines", "check_plots"]
 
 PLOTS = ("light", "position", "transmission", "seeing")
 """Sections with plot lines."""
-
-
-class Checkable(Protocol):
-    """What a rule needs of a reduce file."""
-
-    @property
-    def name(self) -> str | None:
-        """File name for messages."""
-        ...
-
-    @property
-    def sections(self) -> Mapping[str, Mapping[str, Any]]:
-        """Values by section and key."""
-        ...
-
-    def text(self, section: str, key: str) -> str: ...
-    def entry(self, section: str, key: str) -> Any: ...
-    def entries(self, section: str, key: str) -> list[Any]: ...
-    def number(self, section: str, key: str) -> float: ...
-    def integer(self, section: str, key: str) -> int: ...
-    def flag(self, section: str, key: str) -> bool: ...
-    def wrong(self, section: str, key: str, entry: Any, what: str) -> BadInput: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +37,12 @@ class Rule:
     least: float | None = None
     most: float | None = None
     words: tuple[str, ...] = ()
-    where: Callable[[Checkable], bool] | None = None
+    where: Callable[[ReduceFile], bool] | None = None
 
-    def check(self, file: Checkable, section: str, key: str) -> None:
+    def check(self, file: ReduceFile, section: str, key: str) -> None:
         """Raise `BadInput` if the value of a key is missing or not allowed."""
         if self.where is not None and not self.where(file):
             return
-        value: float = 0.0
         if self.kind == "text":
             text = file.text(section, key)
             if self.words and text not in self.words:
@@ -75,24 +52,29 @@ class Rule:
             file.flag(section, key)
             return
         value = file.integer(section, key) if self.kind == "integer" else file.number(section, key)
-        for limit, broken, words in (
-            (self.above, lambda a: not value > a, "above"),
-            (self.least, lambda a: not value >= a, "at least"),
-            (self.most, lambda a: not value <= a, "at most"),
-        ):
-            if limit is not None and broken(limit):
-                raise file.wrong(section, key, file.entry(section, key), f"a number {words} {limit:g} was expected")
+        wanted = [
+            words
+            for limit, kept, words in (
+                (self.above, self.above is None or value > self.above, "above"),
+                (self.least, self.least is None or value >= self.least, "at least"),
+                (self.most, self.most is None or value <= self.most, "at most"),
+            )
+            if not kept
+            for words in [f"a number {words} {limit:g} was expected"]
+        ]
+        if wanted:
+            raise file.wrong(section, key, file.entry(section, key), wanted[0])
 
 
 def _in(section: str, rules: Mapping[str, Rule]) -> dict[tuple[str, str], Rule]:
     return {(section, key): rule for key, rule in rules.items()}
 
 
-def _having(section: str) -> Callable[[Checkable], bool]:
+def _having(section: str) -> Callable[[ReduceFile], bool]:
     return lambda file: section in file.sections
 
 
-def _with_map(file: Checkable) -> bool:
+def _with_map(file: ReduceFile) -> bool:
     return bool(file.text("calibration", "fmap"))
 
 
@@ -216,7 +198,7 @@ RULES: dict[tuple[str, str], Rule] = {
 """Every key that a reduce file must have, and what it may hold."""
 
 
-def check_lines(file: Checkable) -> None:
+def check_lines(file: ReduceFile) -> None:
     """Check what `RULES` cannot say: lines of several words, and values that depend on each other.
 
     Raises
@@ -257,7 +239,7 @@ def check_lines(file: Checkable) -> None:
             raise file.wrong("monitor", key, entry, f"names of flags were expected ({unknown[0]} is none)")
 
 
-def check_plots(file: Checkable, apertures: Mapping[str, Mapping[str, Aperture]]) -> None:
+def check_plots(file: ReduceFile, apertures: Mapping[str, Mapping[str, Aperture]]) -> None:
     """Check that plot lines name CCDs and apertures that exist.
 
     Raises
@@ -283,7 +265,7 @@ def check_plots(file: Checkable, apertures: Mapping[str, Mapping[str, Aperture]]
                 _numbers(file, section, "plot", entry, words[3:5])
 
 
-def _numbers(file: Checkable, section: str, key: str, entry: Any, words: Iterable[str]) -> None:
+def _numbers(file: ReduceFile, section: str, key: str, entry: Entry, words: Iterable[str]) -> None:
     for word in words:
         try:
             float(word)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from roque.errors import BadInput
 from roque.photometry.apertures import Aperture
-from roque.photometry.recipe import Recipe
 from roque.photometry.kernels.tracking import DX, DY, NCCD, NVALUES, RSKY1, RSKY2, RTARG, X, Y
+from roque.photometry.recipe import Recipe
 
 __all__ = ["CcdState", "State", "first_state"]
 

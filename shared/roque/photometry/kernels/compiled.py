@@ -19,12 +19,14 @@ _OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"
 
 def kernel(function: F) -> F:
     """Compile a function without the interpreter's lock, and keep what was compiled on disk."""
-    return _stamped(njit(**_OPTIONS)(function))
+    compiled: F = _stamped(njit(**_OPTIONS)(function))
+    return compiled
 
 
 def inlined(function: F) -> F:
     """Compile a function into its callers, so that their loops can be vectorised."""
-    return _stamped(njit(**_OPTIONS, inline="always")(function))
+    compiled: F = _stamped(njit(**_OPTIONS, inline="always")(function))
+    return compiled
 
 
 def _stamped(dispatcher: Any) -> Any:
@@ -32,7 +34,7 @@ def _stamped(dispatcher: Any) -> Any:
 
     numba looks at the file of a function alone, but what is kept holds the code of all functions that it calls too.
     """
-    dispatcher._cache._cache_file._source_stamp = _STAMP
+    dispatcher._cache._cache_file._source_stamp = _STAMP  # noqa: SLF001 - there is no public way
     return dispatcher
 
 

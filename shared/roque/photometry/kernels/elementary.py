@@ -61,11 +61,11 @@ def logarithm(x: float) -> float:
 
 @inlined
 def exponential(x: float) -> float:
-    """Exponential; arguments beyond +-708 are taken as +-708.
+    r"""Exponential; arguments beyond +-708 are taken as +-708.
 
     Notes
     -----
-    ``x = k ln 2 + r`` with \\|r\\| < 0.35; exp(r) from its Taylor series to r**13, the power of two through the bits of
+    ``x = k ln 2 + r`` with abs(r) < 0.35; exp(r) from its Taylor series to r**13, the power of two through the bits of
     the exponent.
     """
     x = min(max(x, -_LARGEST), _LARGEST)

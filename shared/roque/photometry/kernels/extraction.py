@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from roque.photometry.kernels.compiled import kernel
 from roque.photometry.flags import Flag
+from roque.photometry.kernels.compiled import kernel
 from roque.photometry.kernels.profiles import GAUSSIAN, MOFFAT, profile, shape, subgrid
 from roque.photometry.kernels.search import median
 from roque.photometry.kernels.sums import mean_and_rms
@@ -96,8 +96,9 @@ def resize(settings: ExtractionSettings, mfwhm: float, radii: Floats) -> bool:
     for i in range(3):
         least, greatest = settings.radii[i, 1], settings.radii[i, 2]
         wanted = settings.radii[i, 0] * mfwhm if follow else radii[i]
-        radius = wanted if wanted < greatest else greatest
-        radii[i] = radius if radius > least else least
+        # not min and max, which need not treat NaN so
+        radius = wanted if wanted < greatest else greatest  # noqa: FURB136
+        radii[i] = radius if radius > least else least  # noqa: FURB136
     return True
 
 
@@ -224,7 +225,7 @@ def _edges(
     """Bits of the circles that cross the edge of the box; it is cut where the window ends."""
     left, right = x - (xfirst - xbin / 2.0), xfirst + xbin * (nx - 0.5) - x
     lower, upper = y - (yfirst - ybin / 2.0), yfirst + ybin * (ny - 0.5) - y
-    nearest = min(min(left, right), min(lower, upper))
+    nearest = min(left, right, lower, upper)
     reach = rtarg
     for k in range(extra.shape[0]):
         reach = max(reach, math.hypot(extra[k, 0], extra[k, 1]) + rtarg)
@@ -252,7 +253,7 @@ def _brightest(
                 if not found or value > peak:
                     peak = value
                 found = True
-    return np.int64(peak), found
+    return int(peak), found
 
 
 @kernel
@@ -298,7 +299,7 @@ def _sky_pixels(
 
 
 @kernel
-def _sky(settings: ExtractionSettings, n: int, proc: Counts, memory: ExtractionMemory) -> tuple[float, float, float, int]:
+def _sky(settings: ExtractionSettings, n: int, proc: Counts, memory: ExtractionMemory) -> tuple[Any, Any, float, int]:
     """Level of the sky, RMS, error of the level and number of pixels, level and RMS in the dtype of the data."""
     number = proc.dtype.type
     if n == 0:

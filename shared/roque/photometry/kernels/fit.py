@@ -63,7 +63,14 @@ def make_fit_memory(npixels: int, noffsets: int) -> FitMemory:
     """Allocate memory for fits to boxes of up to `npixels` pixels, with up to `noffsets` points a pixel and axis."""
     padded = -(-npixels // LANES) * LANES
     return FitMemory(
-        problem=Problem(*(np.zeros(padded) for _ in range(4)), np.zeros(noffsets), np.zeros(noffsets)),
+        problem=Problem(
+            x=np.zeros(padded),
+            y=np.zeros(padded),
+            data=np.zeros(padded),
+            weight=np.zeros(padded),
+            xoffsets=np.zeros(noffsets),
+            yoffsets=np.zeros(noffsets),
+        ),
         solver=make_solver(padded),
         parameters=np.zeros(NPARAMETERS),
         errors=np.zeros(NPARAMETERS),
@@ -112,8 +119,9 @@ def fit_star(
     Notes
     -----
     The error of a pixel is ``sqrt(R**2 + max(0, deb)/G)``. Errors of parameters are
-    ``sqrt(chisq/n * diag((J^T J)^-1))``, with n the number of pixels used, not of degrees of freedom. After each limit met and
-    each rejection the fit begins again at the start. A second pass over unchanged pixels would repeat the first and is left out.
+    ``sqrt(chisq/n * diag((J^T J)^-1))``, with n the number of pixels used, not of degrees of freedom. After each limit met
+    and each rejection the fit begins again at the start. A second pass over unchanged pixels would repeat the first and is
+    left out.
     """
     start, parameters, errors, free = memory.start, memory.parameters, memory.errors, memory.free
     if start[FWHM] < settings.fwhm_min:

@@ -30,7 +30,7 @@ class SearchMemory(NamedTuple):
 
 
 def make_search_memory(fwhm: float, npixels: int, dtype: np.dtype[Any], *, fft: bool) -> SearchMemory:
-    """Allocate memory for searches in boxes of up to `npixels` pixels, with smoothing by a Gaussian of a FWHM in binned pixels."""
+    """Allocate memory for searches in boxes of up to `npixels` pixels, smoothed by a Gaussian of a FWHM in binned pixels."""
     return SearchMemory(
         smoothing(fwhm, fft=fft), np.zeros(npixels), np.zeros(npixels), np.zeros(npixels, dtype), np.zeros(2, np.int64)
     )
@@ -144,7 +144,7 @@ def _smooth(proc: Counts, nx: int, ny: int, fill: float, rounded: bool, memory: 
 
 
 @kernel
-def median(values: Counts, n: int, memory: Counts) -> float:
+def median(values: Counts, n: int, memory: Counts) -> Any:
     """Median of the first n values, the mean of the middle two for even n; rounded to their dtype."""
     for i in range(n):
         memory[i] = values[i]
@@ -158,7 +158,7 @@ def median(values: Counts, n: int, memory: Counts) -> float:
 
 
 @kernel
-def _select(a: Counts, n: int, k: int) -> float:
+def _select(a: Counts, n: int, k: int) -> Any:
     """Put the k-th smallest of n values in its place, the smaller ones before it (Hoare's quickselect)."""
     low, high = 0, n - 1
     while low < high:

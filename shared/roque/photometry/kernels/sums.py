@@ -18,7 +18,7 @@ _LEVELS = 40
 
 
 @kernel
-def mean_and_rms(values: Counts, n: int, memory: Counts) -> tuple[float, float]:
+def mean_and_rms(values: Counts, n: int, memory: Counts) -> tuple[Any, Any]:
     """Mean and RMS (population) of the first n values, to the bit what numpy gives.
 
     Parameters
@@ -36,7 +36,7 @@ def mean_and_rms(values: Counts, n: int, memory: Counts) -> tuple[float, float]:
 
 
 @kernel
-def pairwise_sum(values: Counts, n: int) -> float:
+def pairwise_sum(values: Counts, n: int) -> Any:
     """Sum of the first n values by halves, down to blocks of at most 128 that are summed in 8 lanes.
 
     Notes
@@ -72,7 +72,7 @@ def pairwise_sum(values: Counts, n: int) -> float:
 
 
 @kernel
-def _block_sum(values: Counts, start: int, n: int) -> float:
+def _block_sum(values: Counts, start: int, n: int) -> Any:
     if n < 8:
         total = values.dtype.type(0)
         for i in range(start, start + n):

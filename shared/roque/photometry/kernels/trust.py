@@ -86,7 +86,7 @@ def step_length(
             dxnorm += wa2[j] ** 2
         dxnorm = math.sqrt(dxnorm)
         before, fp = fp, dxnorm - delta
-        if abs(fp) <= 0.1 * delta or (lower == 0.0 and fp <= before and before < 0.0) or iteration == 10:
+        if abs(fp) <= 0.1 * delta or (lower == 0.0 and fp <= before < 0.0) or iteration == 10:
             break
         for j in range(n):
             wa1[j] = diag[pivots[j]] * (wa2[pivots[j]] / dxnorm)

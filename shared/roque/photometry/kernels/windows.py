@@ -11,7 +11,7 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import carray, types
+from numba import carray, types  # type: ignore[attr-defined]
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
@@ -144,7 +144,7 @@ def cut_box(table: Table, window: int, x: float, y: float, xhalf: float, yhalf: 
     upper = np.int64(min(max(0.0, math.ceil((yhi - (y + yhalf)) / ybin)), ny))
     box[0], box[1] = left, lower
     box[2], box[3] = nx - left - right, ny - lower - upper
-    return box[2] > 0 and box[3] > 0
+    return bool(box[2] > 0 and box[3] > 0)
 
 
 @kernel
@@ -235,17 +235,19 @@ def _divide(table: Table, window: int, x0: int, y0: int, nx: int, ny: int, targe
 _ENDLESS = (1 << 40,)  # the table says where arrays end
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _words_at(typingctx: Any, address: Any) -> Any:
-    """Pointer to 16-bit words at an address."""
-    return types.CPointer(types.uint16)(types.int64), _to_pointer
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _like_at(typingctx: Any, address: Any, like: Any) -> Any:
-    """Pointer at an address to numbers of the dtype of an array."""
-    return types.CPointer(like.dtype)(types.int64, like), _to_pointer
-
-
 def _to_pointer(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+
+def _type_words(_context: Any, _address: Any) -> Any:
+    """Pointer to 16-bit words at an address."""
+    return types.CPointer(types.uint16)(types.int64), _to_pointer  # type: ignore[no-untyped-call]
+
+
+def _type_like(_context: Any, _address: Any, like: Any) -> Any:
+    """Pointer at an address to numbers of the dtype of an array."""
+    return types.CPointer(like.dtype)(types.int64, like), _to_pointer  # type: ignore[no-untyped-call]
+
+
+_words_at: Any = intrinsic(_type_words)
+_like_at: Any = intrinsic(_type_like)
