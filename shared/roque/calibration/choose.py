@@ -56,6 +56,8 @@ class Policy:
     """Least exposure of a dark, in exposures of the data: scaling up multiplies its noise."""
     temperature_step: float = 2.0
     """Greatest difference of detector temperatures of dark and data, K."""
+    binned_bias: bool = False
+    """Whether a bias of a finer binning serves, averaged: its level is right where pixels are summed on the chip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,9 @@ def _fault(kind: str, wanted: Wanted, candidate: Candidate, policy: Policy) -> s
         return f"marked {candidate.state}"
     if candidate.instrument != wanted.instrument:
         return f"instrument {candidate.instrument}, needs {wanted.instrument}"
-    fault = _window_fault(wanted.windows, candidate.windows, same_binning=kind in {"bias", "dark"})
+    fault = _window_fault(
+        wanted.windows, candidate.windows, same_binning=kind == "dark" or (kind == "bias" and not policy.binned_bias)
+    )
     if fault:
         return fault
     match kind:

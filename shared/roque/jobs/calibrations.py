@@ -10,7 +10,7 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from roque.archive.models import Instrument, Master, Recipe, Reduction, Run
-from roque.calibration.choose import Candidate, Choice, Wanted, choose
+from roque.calibration.choose import Candidate, Choice, Policy, Wanted, choose
 from roque.errors import BadInput
 from roque.frames import Geometry
 
@@ -91,19 +91,22 @@ def choose_masters(session: Session, run: Run, wants: Wants, now: dt.datetime, p
             masters[kind], reasons[kind] = int(choice.winner.id), choice.reason
             continue
         patient = want == "required" or (want == "wanted" and now - run.registered_at < patience)
+        averaged = explain(session, run, kind, Policy(binned_bias=True)) if kind == "bias" else choice
         if patient:
             waits.append(f"{kind} {describe(run)}")
+        elif averaged.winner is not None:
+            masters[kind], reasons[kind] = int(averaged.winner.id), f"of finer binning, averaged: {averaged.reason}"
         elif want == "wanted":
             masters[kind], reasons[kind] = None, f"without {kind}: {choice.reason}"
     return MasterChoice(masters, reasons, f"waiting: {'; '.join(waits)}" if waits else None)
 
 
-def explain(session: Session, run: Run, kind: str) -> Choice:
+def explain(session: Session, run: Run, kind: str, policy: Policy | None = None) -> Choice:
     """Choose among all masters of a kind, with the reason and why each other lost."""
     rows = session.scalars(
         select(Master).where(Master.kind == kind, Master.instrument_id == run.instrument_id).order_by(Master.id)
     )
-    return choose(kind, wanted_by(run), [offered_by(row) for row in rows if row.run_id != run.id])
+    return choose(kind, wanted_by(run), [offered_by(row) for row in rows if row.run_id != run.id], policy)
 
 
 def master_is_ready(session: Session, master: Master) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ def plot_light_curves(
     path : Path
         File to write; replaced if it exists.
     curves : mapping of str to LightCurve
-        By CCD. Ratios are divided by their median over good points.
+        By CCD. Ratios are divided by their median over good points. Points whose time cannot be trusted are left out.
     title : str
         What is shown: star, run, night.
     bands : mapping of str to str, optional
@@ -50,7 +51,9 @@ def plot_light_curves(
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    shown = {ccd: curve for ccd, curve in curves.items() if np.isfinite(curve.rows["ratio"]).any()}
+    # a point without a time has no place on the axis of time
+    timed = {ccd: replace(curve, rows=curve.rows[curve.rows["flags"] & Flag.BAD_TIME == 0]) for ccd, curve in curves.items()}
+    shown = {ccd: curve for ccd, curve in timed.items() if np.isfinite(curve.rows["ratio"]).any()}
     if not shown:
         raise BadInput("no point of the light curve could be measured", remedy="look at the flags of its measurements")
     start = min(_mjd(curve)[0] for curve in shown.values())

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from roque.errors import BadInput
+from roque.errors import BadInput, Blemish
 from roque.frames import CCD, Frame, Geometry, Window
 from roque.frames.frame import Header
 from roque.frames.images import FitsFile, Hdu
@@ -150,7 +150,7 @@ class FitsSeries:
         """Frames that were exposed at the same time: copies of one another, most likely."""
         pairs = zip(self._exposures, self._exposures[1:], strict=False)
         return [
-            BadInput(f"the same time as {a.path.name}", file=str(b.path), remedy="remove one of them if it is a copy")
+            Blemish(f"the same time as {a.path.name}", file=str(b.path), remedy="remove one of them if it is a copy")
             for a, b in pairs
             if (a.mjd_int, a.mjd_frac) == (b.mjd_int, b.mjd_frac)
         ]

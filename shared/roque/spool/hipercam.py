@@ -20,7 +20,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from roque.errors import BadInput
+from roque.errors import BadInput, Blemish
 from roque.frames import CCD, Frame, Window
 from roque.frames.cards import BLOCK, parse_header
 from roque.frames.frame import Header
@@ -124,7 +124,7 @@ class HipercamRun:
         """What is wrong with the run although it can be read, in the order of the frames."""
         found = [*self._size_problems(), *self._stamp_problems()]
         if len(found) > _MOST_PROBLEMS:
-            rest = BadInput(f"{len(found) - _MOST_PROBLEMS} more problems of this kind", file=self._file.name)
+            rest = Blemish(f"{len(found) - _MOST_PROBLEMS} more problems of this kind", file=self._file.name)
             return [*found[:_MOST_PROBLEMS], rest]
         return found
 
@@ -260,7 +260,7 @@ class HipercamRun:
             ]
         if self._size > data_end:
             return [
-                BadInput(
+                Blemish(
                     f"{self._size - data_end} bytes after the {self._expected} frames of the header are left out",
                     file=name,
                     place=f"byte {data_end}",
@@ -283,7 +283,7 @@ class HipercamRun:
             found.append(
                 (
                     at,
-                    BadInput(
+                    Blemish(
                         f"{lost} {'frame was' if lost == 1 else 'frames were'} dropped by the camera before it",
                         file=self._file.name,
                         place=f"frame {number[at]}",
@@ -295,7 +295,7 @@ class HipercamRun:
             if fault[start]:
                 frames = f"frame {number[start]}" if end == start + 1 else f"frames {number[start]} to {number[end - 1]}"
                 remedy = "the counts are used; the times are flagged"
-                found.append((start, BadInput(FAULTS[fault[start]], file=self._file.name, place=frames, remedy=remedy)))
+                found.append((start, Blemish(FAULTS[fault[start]], file=self._file.name, place=frames, remedy=remedy)))
         return [problem for _, problem in sorted(found, key=lambda item: item[0])]
 
     def _assemble(self, number: int, windows: list[list[Window]]) -> Frame:
