@@ -119,7 +119,7 @@ def _used(session: Session, run: Run) -> dict[str, dict[str, Any]]:
         used[kind] = {
             "reduction": reduction.name,
             "from": master.run.path if master is not None else named,
-            "why": reduction.choices.get(kind, ""),
+            "why": str(reduction.choices.get(kind, "")).removeprefix(f"without {kind}: "),
         }
     return used
 

@@ -15,7 +15,8 @@ from services.cli.output import clean, colour, days, field, moment, size
 
 __all__ = ["gather", "print_report"]
 
-NOTES_SHOWN = 10
+SHOWN = 10
+"""Files, problems and notes that a page shows."""
 
 Report = dict[str, Any]
 
@@ -108,7 +109,11 @@ def _what_it_is(report: Report) -> None:
 
 def _read_out(report: Report) -> None:
     field("object", report["object"] or "not named")
-    parts = [report["mode"], f"binning {report['xbin']}x{report['ybin']}", report["speed"]]
+    parts = [
+        report["mode"],
+        f"binning {report['xbin']}x{report['ybin']}",
+        f"speed {report['speed']}" if report["speed"] else "",
+    ]
     parts.append({True: "cleared before each exposure", False: "not cleared", None: ""}[report["clear"]])
     field("read-out", ", ".join(part for part in parts if part))
     if report["filters"]:
@@ -129,20 +134,24 @@ def _frames(report: Report) -> str:
 
 def _files(report: Report) -> None:
     _section("Files")
-    shown = report["files"][:NOTES_SHOWN]
-    for file in shown:
+    for file in report["files"][:SHOWN]:
         second = "  (second location)" if file["second_location"] else ""
         digest = f"sha256 {file['sha256'][:12]}" if file["sha256"] else "not ended"
         field("", f"{file['path']}  {size(file['size'])}  {digest}{second}", hang=0)
-    if len(report["files"]) > len(shown):
-        field("", f"... and {len(report['files']) - len(shown)} more: --json has them all", hang=0)
+    _print_rest(len(report["files"]) - SHOWN)
 
 
 def _problems(problems: list[Report]) -> None:
     if problems:
         _section("Problems")
-        for problem in problems:
+        for problem in problems[:SHOWN]:
             _print_problem(problem)
+        _print_rest(len(problems) - SHOWN)
+
+
+def _print_rest(n: int) -> None:
+    if n > 0:
+        field("", f"... and {n} more: --json has them all", hang=0)
 
 
 def _print_problem(problem: Report) -> None:
@@ -165,11 +174,9 @@ def _print_reduction(reduction: Report) -> None:
         field("seconds", ", ".join(f"{stage} {spent:.2f}" for stage, spent in reduction["seconds"].items()))
     done = f", done {moment(reduction['finished_at'])}" if reduction["finished_at"] else ""
     field("made", f"by roque {reduction['code_version']}, begun {moment(reduction['created_at'])}{done} UTC")
-    notes = reduction["notes"]
-    for note in notes[:NOTES_SHOWN]:
+    for note in reduction["notes"][:SHOWN]:
         field("note", _note(note))
-    if len(notes) > NOTES_SHOWN:
-        field("", f"... and {len(notes) - NOTES_SHOWN} more: --json has them all")
+    _print_rest(len(reduction["notes"]) - SHOWN)
 
 
 def _note(note: dict[str, Any]) -> str:
@@ -229,7 +236,7 @@ def _reduction(session: Session, row: Reduction) -> Report:
             "master": reference,
             "from": master.run.path if master is not None else named,
             "state": master.state if master is not None else None,
-            "why": row.choices.get(kind, ""),
+            "why": str(row.choices.get(kind, "")).removeprefix(f"without {kind}: "),
         }
     apertures = row.aperture_set
     return {

@@ -66,7 +66,8 @@ def _label(node: dict[str, Any]) -> str:
 
 
 def _details(node: dict[str, Any]) -> list[str]:
-    details = [node["why"]] if node.get("why") else []
+    why = str(node.get("why") or "").removeprefix(f"without {node['name']}: ")
+    details = [why] if why else []
     if node["kind"] in ("product", "reduction"):
         made = f"by roque {node['code_version']}, {node['made_at'][:16].replace('T', ' ')} UTC"
         details.append(f"{made}, sha256 {node['sha256'][:12]}" if node["kind"] == "product" else made)

@@ -123,7 +123,7 @@ def _masters(session: Session, reduction: Reduction) -> dict[str, dict[str, Any]
             about = {"file": Path(master.product.uri).name, "sha256": master.product.sha256, "run": master.run.path}
         elif reference is not None:
             about |= {"file": Path(reference["file"]).name, "sha256": reference["sha256"]}
-        found[kind] = {**about, "why": reduction.choices.get(kind, "")}
+        found[kind] = {**about, "why": str(reduction.choices.get(kind, "")).removeprefix(f"without {kind}: ")}
     return found
 
 
