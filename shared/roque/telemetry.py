@@ -22,7 +22,7 @@ _SHARED: list[structlog.typing.Processor] = [
     structlog.processors.StackInfoRenderer(),
 ]
 
-_QUIET = ("celery", "kombu", "amqp", "billiard", "alembic", "sqlalchemy", "matplotlib", "numba")
+_QUIET = ("celery", "kombu", "amqp", "billiard", "multiprocessing", "alembic", "sqlalchemy", "matplotlib", "numba")
 
 
 def configure(

@@ -16,6 +16,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
+from billiard.util import get_logger
 from celery import signals
 from celery.exceptions import Reject, SecurityWarning
 from celery.worker import state
@@ -159,6 +160,7 @@ def _stop_on_signals(**_: Any) -> None:
 
 def _logging_is_set_up(**_: Any) -> None:
     """Keep Celery from setting logging up: whoever listens to this signal has done it."""
+    get_logger().propagate = True  # what the pool says goes where all else goes
 
 
 def _named(place: str) -> dict[Kind, Handler]:
