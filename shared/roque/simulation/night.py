@@ -25,15 +25,15 @@ SCIENCE_WINDOWS = (
 CALIBRATION_WINDOWS = (WindowPlan(xs=(382, 422, 502, 462), ys=118, nx=68, ny=108),)
 """Hold both sets of the science windows, so that masters made from them suit."""
 
-TARGET = Star(name="target", x=416.3, y=146.8, flux=(5000.0, 13000.0, 13500.0, 12500.0, 10500.0))
+TARGET = Star(name="target", x=416.3, y=146.8, flux=(3500.0, 8500.0, 8800.0, 8200.0, 6900.0))
 COMPARISONS = (
-    Star(name="comparison 1", x=1592.4, y=147.2, flux=(7500.0, 26000.0, 30000.0, 28500.0, 24500.0)),
-    Star(name="comparison 2", x=417.1, y=198.4, flux=(5500.0, 18000.0, 20500.0, 19500.0, 17000.0)),
+    Star(name="comparison 1", x=1592.4, y=147.2, flux=(5200.0, 17000.0, 19500.0, 18500.0, 16000.0)),
+    Star(name="comparison 2", x=417.1, y=198.4, flux=(3800.0, 11700.0, 13300.0, 12700.0, 11000.0)),
 )
 
 _DEPTHS = (0.62, 0.55, 0.48, 0.42, 0.37)
 _SKY: PerCCD = (4.0, 12.0, 16.0, 18.0, 22.0)
-_FLAT_LEVEL: PerCCD = (46000.0, 52000.0, 52000.0, 50000.0, 48000.0)
+_FLAT_LEVEL: PerCCD = (48000.0, 48000.0, 48000.0, 38500.0, 38500.0)
 _MJD_ZERO = datetime(1858, 11, 17, tzinfo=UTC)
 
 
@@ -157,7 +157,7 @@ def _flat(detector: Detector, seed: int, start: datetime) -> RunPlan:
         image_type="flat",
         stars=tuple(Star(name=f"field {k}", x=x, y=y, flux=flux) for k, (x, y) in enumerate(places, 1)),
         twilight=_FLAT_LEVEL,
-        twilight_decay=24.0,
+        twilight_decay=60.0,
         dither=8.0,
     )
 
