@@ -101,6 +101,12 @@ class App:
         upgrade(record)
         return record
 
+    def close(self) -> None:
+        """Close what was opened."""
+        for name in ("record", "new_record"):
+            if name in self.__dict__:
+                self.__dict__[name].close()
+
     @property
     def products(self) -> ProductStore:
         """The product store."""

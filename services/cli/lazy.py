@@ -61,4 +61,6 @@ class LazyGroup(click.Group):
             sys.stdout.flush()  # a reader that has gone is noticed here, not when the interpreter ends
         except Exception as error:  # noqa: BLE001 - the boundary of the process: whatever it is, a person reads it
             status = report(error, app)
+        finally:
+            app.close()
         sys.exit(status if isinstance(status, int) else 0)

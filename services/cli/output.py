@@ -49,7 +49,7 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
     """
     cleaned = [[clean(cell) for cell in row] for row in rows]
     rooms = [max([len(column.title), *(len(row[i]) for row in cleaned)]) for i, column in enumerate(columns)]
-    terminal = sys.stdout.isatty()
+    terminal = on_terminal()
     below = terminal and columns[-1].shrinks and _total(rooms) > width()
     if below:
         columns, rooms = columns[:-1], rooms[:-1]
@@ -67,7 +67,7 @@ def field(name: str, text: str, *, indent: int = 2, hang: int = 12, style: str |
     lead = " " * indent + (name.ljust(hang) if len(name) < hang or not hang else f"{name}  ")
     text = clean(text)
     lines = [lead + text]
-    if sys.stdout.isatty():
+    if on_terminal():
         lines = textwrap.wrap(
             lead + text, width(), subsequent_indent=" " * len(lead), break_on_hyphens=False, break_long_words=False
         )
@@ -78,6 +78,11 @@ def field(name: str, text: str, *, indent: int = 2, hang: int = 12, style: str |
 def colour(state: str) -> str | None:
     """Colour of a state."""
     return "green" if state in GOOD else "yellow" if state in BUSY else "red" if state in BAD else None
+
+
+def on_terminal() -> bool:
+    """Whether a person reads what is printed."""
+    return sys.stdout.isatty()
 
 
 def width() -> int:
@@ -132,7 +137,7 @@ def _row(cells: Sequence[str], columns: Sequence[Column], rooms: Sequence[int]) 
         placed.append(click.style(shown, fg=colour(cell)) if colour(cell) else shown)
     # click takes colours away where there is no terminal, so what is left of them must not hide trailing blanks
     line = "  ".join(placed)
-    return line.rstrip() if sys.stdout.isatty() else click.unstyle(line).rstrip()
+    return line.rstrip() if on_terminal() else click.unstyle(line).rstrip()
 
 
 def _shrink(columns: Sequence[Column], rooms: list[int]) -> None:
