@@ -1,5 +1,6 @@
 """Nights with known truth, for the demo, tests and benchmarks."""
 
+from roque.simulation.benchmark import benchmark_plan
 from roque.simulation.eclipse import Eclipse, EclipseFit, eclipse_flux, fit_eclipse
 from roque.simulation.night import NightTruth, simulate_night
 from roque.simulation.plan import Detector, RunPlan, Star, WindowPlan
@@ -15,6 +16,7 @@ __all__ = [
     "RunTruth",
     "Star",
     "WindowPlan",
+    "benchmark_plan",
     "eclipse_flux",
     "fit_eclipse",
     "simulate_night",

@@ -13,7 +13,7 @@ import pytest
 from astropy.io import fits
 from astropy.time import Time
 
-from roque.simulation import Detector, Eclipse, RunPlan, Star, WindowPlan, simulate_run
+from roque.simulation import Detector, Eclipse, RunPlan, Star, WindowPlan, benchmark_plan, simulate_run
 
 WINDOWS = (
     WindowPlan(xs=(391, 431, 511, 471), ys=123, nx=50, ny=46),
@@ -241,3 +241,19 @@ def test_what_cannot_be_simulated_is_refused(tmp_path):
     for plan in faults:
         with pytest.raises(ValueError, match=r"windows|binned|repeat"):
             simulate_run(tmp_path / "run0001.fits", plan)
+
+
+def test_a_benchmark_run_is_written_with_the_memory_of_its_distinct_frames(tmp_path):
+    import tracemalloc
+
+    peaks = []
+    for frames in (200, 1000):
+        tracemalloc.start()
+        simulate_run(tmp_path / "run0001.fits", benchmark_plan(frames))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        header = fits.getheader(tmp_path / "run0001.fits")
+        assert header["NAXIS3"] == frames
+        assert header["NAXIS1"] == 2 * 20 * 50 * 46 + 18
+    # what grows with the run is the truth, half a kilobyte a frame against the 184 of its pixels
+    assert peaks[1] - peaks[0] < 800 * 2000
