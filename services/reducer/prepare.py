@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from roque import __version__
 from roque.archive import models
 from roque.archive.aperture_sets import store_apertures
-from roque.archive.open import MasterReference, load_masters, named_file, open_run
+from roque.archive.open import MasterReference, load_masters, master_contents, named_file, open_run
 from roque.archive.recipes import digest
 from roque.calibration.apply import Calibrator, Masters
 from roque.errors import BadInput
@@ -60,6 +60,7 @@ def prepare(context: Context, job: JobSnapshot) -> Outcome:
         files = list(run.files)
         row = session.get_one(models.Recipe, wanted.recipe_id)
         references = {**wanted.masters, **_named(wanted.hints)}
+        contents = master_contents(session, references)
         masters = Masters(**load_masters(session, references, context.products))
     if run.state == "superseded":
         raise BadInput("the run was replaced by a newer version", file=run.path, remedy="nothing: the newer one is used")
@@ -67,7 +68,7 @@ def prepare(context: Context, job: JobSnapshot) -> Outcome:
         number = min(frames_needed(run.nskips), source.available)
         frames = [source.frame(place) for place in range(1, number + 1)]
         settled = _settle(run, row, frames, masters, wanted.hints, known[run.instrument.name])
-    return _outcome(run, row, settled, wanted, references)
+    return _outcome(run, row, settled, wanted, references, contents)
 
 
 def _named(hints: Mapping[str, Any]) -> dict[str, MasterReference]:
@@ -128,13 +129,14 @@ def _outcome(
     settled: _Settled,
     wanted: PrepareReduction,
     references: dict[str, MasterReference],
+    contents: dict[str, str | None],
 ) -> Outcome:
     parameters = settled.recipe.to_dict()
     made_of = {
         "run": [run.path, run.version],
         "parameters": parameters,
         "apertures": aperture_files.dumps(settled.apertures),
-        "masters": references,
+        "masters": contents,
         "hints": wanted.hints,
         "recipe": row.digest,
         "algorithm": [ALGORITHM[Kind.PREPARE_REDUCTION], ALGORITHM[Kind.REDUCE_RANGE]],

@@ -18,7 +18,7 @@ from roque.frames.hcm import read_hcm
 from roque.instruments import CameraDescription
 from roque.spool import FrameSource, data_source
 
-__all__ = ["MasterReference", "load_masters", "named_file", "open_run"]
+__all__ = ["MasterReference", "load_masters", "master_contents", "named_file", "open_run"]
 
 MasterReference = int | Mapping[str, str] | None
 """Id of a master in the record, or file and sha256 of one that a reduce file names; None: done without."""
@@ -74,6 +74,16 @@ def load_masters(session: Session, references: Mapping[str, MasterReference], st
         elif reference is not None:
             frames[kind] = _load(Path(reference["file"]), reference["sha256"])
     return frames
+
+
+def master_contents(session: Session, references: Mapping[str, MasterReference]) -> dict[str, str | None]:
+    """SHA-256 of each master by kind: what a reduction's key is made of, the same in every record."""
+    return {
+        kind: session.get_one(Master, reference).product.sha256
+        if isinstance(reference, int)
+        else reference and reference["sha256"]
+        for kind, reference in references.items()
+    }
 
 
 @lru_cache(maxsize=12)
