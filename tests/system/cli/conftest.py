@@ -2,7 +2,8 @@
 
 import datetime as dt
 import gc
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,7 @@ LOST_FRAME = 11
 NOTE = {"kind": "fit", "text": "no fit", "ccd": "2", "aperture": "1", "frame": LOST_FRAME, "last_frame": LOST_FRAME, "count": 1}
 
 
-@dataclass
+@dataclass(frozen=True)
 class Filled:
     """What was put into the record."""
 
@@ -62,9 +63,20 @@ class Filled:
     raw: Path
 
 
+@pytest.fixture(scope="session")
+def night(tmp_path_factory):
+    """A record that is written once; tests work on copies of its home folder."""
+    folder = tmp_path_factory.mktemp("night")
+    return fill(folder / "home", folder / "raw")
+
+
 @pytest.fixture
-def filled(tmp_path):
-    return fill(tmp_path / "home", tmp_path / "raw")
+def filled(night, tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(night.home, home)
+    record = Record(f"sqlite:///{home / 'record.sqlite'}")
+    yield replace(night, home=home, record=record, products=ProductStore(home / "products"))
+    record.close()
 
 
 @pytest.fixture
