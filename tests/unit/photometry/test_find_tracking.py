@@ -104,6 +104,13 @@ def test_a_frame_without_references_is_flagged_as_lost_and_the_next_is_found_aga
         assert row(rows, 3, label)["x"] == pytest.approx(true_x(label, 3), abs=0.4)
 
 
+def test_one_of_three_is_not_believed_where_the_others_should_be_seen():
+    clouds = dict.fromkeys("123", 0.0)
+    rows, _ = measured([frame(1), frame(2, light=clouds | {"2": 1.0}), frame(3)])
+    assert all(row(rows, 2, label)["flag"] & Flag.LOST for label in STARS)
+    assert not any(row(rows, 3, label)["flag"] & Flag.LOST for label in STARS)
+
+
 def test_two_that_disagree_lose_the_frame():
     rows, _ = measured([frame(1), frame(2, light={"1": 0.0}, moved={"2": 4.0})])
     assert all(row(rows, 2, label)["flag"] & Flag.LOST for label in STARS)

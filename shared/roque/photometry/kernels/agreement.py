@@ -25,7 +25,7 @@ def agree(strict: bool, limit: float, reference: Bools, shifts: Floats, outcomes
     Parameters
     ----------
     strict : bool
-        Whether all must agree, as in the HiPERCAM pipeline. Otherwise the majority decides, and one that is alone is believed.
+        Whether all must agree, as in the HiPERCAM pipeline. Otherwise the majority of those found decides.
     limit : float
         Distance between two shifts that still agree, unbinned pixels.
     reference : array of bool

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roque.photometry.kernels.agreement import agree, mean_shift
-from roque.photometry.kernels.compiled import kernel
+from roque.photometry.kernels.compiled import inner
 from roque.photometry.kernels.fit import FitMemory, FitSettings, fit_star
 from roque.photometry.kernels.outcome import (
     BOX_EMPTY,
@@ -87,7 +87,7 @@ class TrackSettings(NamedTuple):
 
     moving: bool
     strict: bool
-    """Whether a frame is lost with any of the references, as in the HiPERCAM pipeline; else it is with all or most of them."""
+    """Whether a frame is lost with any of the references, as in the HiPERCAM pipeline; else with half of those in the field."""
     search_half_width: float
     search_fft: bool
     fit_half_width: float
@@ -111,7 +111,7 @@ class TrackMemory(NamedTuple):
     """Sums over fits of fwhm/error**2, 1/error**2, the same of beta; start of a fit: x, y, peak."""
 
 
-@kernel
+@inner
 def move_apertures(
     settings: TrackSettings,
     stars: Stars,
@@ -185,14 +185,14 @@ def move_apertures(
         ccd[START_BETA] = ccd[MBETA]
 
 
-@kernel
+@inner
 def _forget(values: Floats) -> None:
     for k in range(values.shape[0]):
         values[k, XE:DX] = np.nan
         values[k, DX] = values[k, DY] = 0.0
 
 
-@kernel
+@inner
 def _references(
     settings: TrackSettings,
     stars: Stars,
@@ -229,6 +229,8 @@ def _references(
     if not agree(settings.strict, settings.diff, stars.reference, shifts, outcomes, details):
         return False, 0.0, 0.0
     xshift, yshift = mean_shift(stars.reference, shifts, errors, outcomes)
+    if not settings.strict and not _most_of_them(settings, stars, table, windows, values, memory.box, outcomes, xshift, yshift):
+        return False, 0.0, 0.0
     for k in range(number):
         if stars.reference[k]:
             sign = -1.0 if stars.companion[k] else 1.0
@@ -240,7 +242,38 @@ def _references(
     return True, xshift, yshift
 
 
-@kernel
+@inner
+def _most_of_them(
+    settings: TrackSettings,
+    stars: Stars,
+    table: Integers,
+    windows: Integers,
+    values: Floats,
+    box: Integers,
+    outcomes: Integers,
+    xshift: float,
+    yshift: float,
+) -> bool:
+    """Whether more than half of the references that should be in the field agree; those near an edge may be missing.
+
+    In clouds a cosmic ray is easily taken for the only reference found.
+    """
+    agreeing, expected = 0, 0
+    for k in range(values.shape[0]):
+        if not stars.reference[k]:
+            continue
+        if outcomes[k] == OK:
+            agreeing += 1
+            expected += 1
+        elif windows[k] >= 0:
+            box[0], box[1], box[2], box[3] = 0, 0, table[windows[k], 4], table[windows[k], 5]
+            sign = -1.0 if stars.companion[k] else 1.0
+            x, y = values[k, X] + sign * xshift, values[k, Y] + sign * yshift
+            expected += _inside(table, windows[k], box, x, y) > settings.fit_half_width
+    return 2 * agreeing > expected
+
+
+@inner
 def _follow(
     settings: TrackSettings,
     stars: Stars,
@@ -288,7 +321,7 @@ def _follow(
     return OK
 
 
-@kernel
+@inner
 def _store(stars: Stars, values: Floats, memory: TrackMemory, k: int) -> None:
     """Keep a fit: shape, errors and shift from the old position; let it count in the means."""
     fitted, errors, sums = memory.fit.parameters, memory.fit.errors, memory.sums
@@ -305,7 +338,7 @@ def _store(stars: Stars, values: Floats, memory: TrackMemory, k: int) -> None:
         sums[3] += 1.0 / errors[BETA] ** 2
 
 
-@kernel
+@inner
 def _search(
     settings: TrackSettings,
     table: Integers,
@@ -334,7 +367,7 @@ def _search(
     return OK
 
 
-@kernel
+@inner
 def _expect(
     settings: TrackSettings,
     table: Integers,
@@ -363,7 +396,7 @@ def _expect(
     return OK
 
 
-@kernel
+@inner
 def _fit(
     settings: TrackSettings,
     table: Integers,
@@ -402,7 +435,7 @@ def _fit(
     return OK
 
 
-@kernel
+@inner
 def _grid(table: Integers, window: int, box: Integers) -> tuple[float, float, int, int]:
     """Centre of the first pixel of a box, and binning."""
     xbin, ybin = table[window, 2], table[window, 3]
@@ -414,7 +447,7 @@ def _grid(table: Integers, window: int, box: Integers) -> tuple[float, float, in
     )
 
 
-@kernel
+@inner
 def _inside(table: Integers, window: int, box: Integers, x: float, y: float) -> float:
     """Least distance of a point to the edges of a box, negative outside."""
     xfirst, yfirst, xbin, ybin = _grid(table, window, box)
