@@ -9,6 +9,7 @@ from roque.archive.session import Record
 
 __all__ = ["News"]
 
+_SERVER_SECONDS = 0.1
 _CLOCK_SECONDS = 0.05  # time stamps of files move in steps: two commits can share one
 
 
@@ -16,7 +17,7 @@ class News:
     """Tells whether others may have committed to the record.
 
     On SQLite it looks at the time and size of the write-ahead log: no lock, and no connection, which a process that forks
-    must not have. A server is asked for what one wants to know anyway, so there it always says yes.
+    must not have. A server is asked for what one wants to know anyway: there it says yes ten times a second.
 
     Parameters
     ----------
@@ -27,11 +28,14 @@ class News:
         self._log = f"{record.engine.url.database}-wal" if record.is_sqlite else None
         self._seen: tuple[int, int] | None = None
         self._looked = False
+        self._asked = -_SERVER_SECONDS
 
     def any(self) -> bool:
         """Whether there may be something new since the last call; at the first call, yes."""
         if self._log is None:
-            return True
+            due = time.monotonic() - self._asked >= _SERVER_SECONDS
+            self._asked = time.monotonic() if due else self._asked
+            return due
         try:
             found = os.stat(self._log)  # noqa: PTH116 - many times a second
         except FileNotFoundError:  # the last one to close the record tidied it away

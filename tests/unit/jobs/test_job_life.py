@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import func, select
@@ -285,3 +286,27 @@ def test_messages_that_were_sent_long_ago_are_removed(record):
     assert planner(record, sweep_outbox, later=dt.timedelta(hours=2)) == 1
     with record.reading() as session:
         assert [row.payload["run"] for row in session.scalars(select(Outbox))] == [2]
+
+
+def at_once(*functions):
+    with ThreadPoolExecutor(len(functions)) as pool:
+        return [future.result() for future in [pool.submit(function) for function in functions]]
+
+
+def test_planners_that_submit_the_same_at_once_make_one_job(record):
+    ids = at_once(*[lambda: put(record, "a")] * 6)
+    assert len(set(ids)) == 1
+    assert len(messages(record, ids[0])) == 1
+
+
+def test_planners_that_look_at_once_queue_each_job_once(record):
+    jobs = [put(record, i, reason="not yet") for i in range(10)]
+    with record.writing() as session:
+        for row in session.scalars(select(Job)):
+            row.reason = None
+    assert sum(at_once(*[lambda: planner(record, wake)] * 4)) == 10
+    for one in jobs:
+        claim(record, one, "elsewhere")
+    assert sum(at_once(*[lambda: planner(record, requeue_expired, later=MINUTE)] * 4)) == 10
+    assert {job(record, one).lost for one in jobs} == {1}
+    assert {len(messages(record, one)) for one in jobs} == {2}
