@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from roque.archive.exports import Export, load_export
 from roque.archive.models import Product, Reduction, Run
 from roque.archive.products import Stored, record_product
 from roque.archive.provenance import reduction_input
-from roque.errors import BadInput
+from roque.errors import BadInput, NotFound
 from roque.instruments import cameras
 from roque.jobs.handlers import Context, Handler, JobSnapshot, Outcome
 from roque.jobs.kinds import ExportReduction, Kind
@@ -53,8 +54,8 @@ def export(context: Context, job: JobSnapshot) -> Outcome:
             try:
                 with context.products.new(file.kind, f"{stem}.{file.ending}") as new:
                     file.write(new.path)
-            except BadInput as error:
-                # a run of a single star has no light curve to draw, and a good log all the same
+            except (BadInput, NotFound) as error:
+                # a run of a single star has no light curve to draw, one without data not even a table: the log is good
                 without[file.kind] = str(error)
             else:
                 stored[file.kind] = new.stored
@@ -79,9 +80,9 @@ def export(context: Context, job: JobSnapshot) -> Outcome:
 def _files(loaded: Export) -> Iterator[_File]:
     yield _File("log", "log", lambda path: write_ascii_log(loaded, path))
     yield _File("fits_log", "fits", lambda path: write_fits_log(loaded, path))
-    curves = curves_of(loaded, "target")
-    yield _File("light_curve", "csv", lambda path: write_light_curve(loaded, curves, path))
-    yield _File("light_curve_plot", "png", lambda path: write_plot(loaded, curves, path))
+    curves = cache(lambda: curves_of(loaded, "target"))
+    yield _File("light_curve", "csv", lambda path: write_light_curve(loaded, curves(), path))
+    yield _File("light_curve_plot", "png", lambda path: write_plot(loaded, curves(), path))
 
 
 def _supersede(session: Session, reduction_id: int, made: list[int]) -> None:

@@ -67,7 +67,7 @@ def _ask_sqlite(path: str, statement: str, limit: int, seconds: float) -> Answer
         connection = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=seconds)
     except sqlite3.OperationalError as error:
         raise Unreachable(str(error), file=path, remedy="check that the file is there and can be read") from error
-    with closing(connection), _sqlite_errors(seconds):
+    with closing(connection), _sqlite_errors(seconds, deadline):
         connection.execute("PRAGMA query_only = ON")
         connection.set_authorizer(_authorize)
         connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
@@ -85,11 +85,14 @@ def _authorize(action: int, _first: str | None, second: str | None, *_: str | No
 
 
 @contextmanager
-def _sqlite_errors(seconds: float) -> Iterator[None]:
+def _sqlite_errors(seconds: float, deadline: float) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, sqlite3.Warning) as error:
         text = str(error)
+        if "interrupted" in text and time.monotonic() < deadline:
+            # Ctrl-C reached the look at the clock, from where SQLite cannot pass it on
+            raise KeyboardInterrupt from None
         if "interrupted" in text:
             raise _too_long(seconds) from error
         if "one statement" in text:

@@ -112,7 +112,7 @@ def curves_of(export: Export, star: str, against: str | None = None, ccd: str | 
     Raises
     ------
     NotFound
-        No such star or CCD.
+        No such star or CCD, or nothing of it is measured.
     """
     label = export.target if star == "target" else star
     ccds = [name for name, members in export.apertures.items() if label in members and ccd in (None, name)]
@@ -122,7 +122,11 @@ def curves_of(export: Export, star: str, against: str | None = None, ccd: str | 
     comparisons = [against] if against is not None else None
     found: dict[str, LightCurve] = {}
     for name in ccds:
-        found |= light_curves(export.of_ccd(name), label, comparisons=comparisons, times=export.times)
+        measurements = export.of_ccd(name)
+        if len(measurements):  # a CCD may not have been read out in any frame so far
+            found |= light_curves(measurements, label, comparisons=comparisons, times=export.times)
+    if not found:
+        raise NotFound(f"star {label} was not measured", place=export.run, remedy="'roque run show' says how far the run is")
     return found
 
 
