@@ -87,20 +87,32 @@ def advance(session: Session, reduction: Reduction, now: dt.datetime) -> None:
     first = reduction.frames_done + 1
     if first <= run.frames:
         reduction.state = "running"
-        last = min(run.frames, first + _range_length(run) - 1)
-        job = life.submit(
-            session,
-            Kind.REDUCE_RANGE,
-            ReduceRange(reduction_id=reduction.id, first=first, last=last),
-            key_inputs={"reduction": reduction.key, "first": first, "last": last},
-            priority=2 if run.state == "growing" else int(run.urgent),
-            run_id=run.id,
-            reduction_id=reduction.id,
-        )
-        if job.state in ("failed", "cancelled"):
-            reduction.state, run.unsettled = job.state, False
+        under_way = _range_under_way(session, reduction)
+        if under_way in ("failed", "cancelled"):
+            reduction.state, run.unsettled = under_way, False
+        elif under_way is None:
+            last = min(run.frames, first + _range_length(run) - 1)
+            life.submit(
+                session,
+                Kind.REDUCE_RANGE,
+                ReduceRange(reduction_id=reduction.id, first=first, last=last),
+                key_inputs={"reduction": reduction.key, "first": first, "last": last},
+                priority=2 if run.state == "growing" else int(run.urgent),
+                run_id=run.id,
+                reduction_id=reduction.id,
+            )
     elif run.state == "complete":
         _finish(session, reduction, run, now)
+
+
+def _range_under_way(session: Session, reduction: Reduction) -> str | None:
+    """State of the range that comes next, if it was submitted: it may end earlier than the run does by now."""
+    return session.scalar(
+        select(Job.state)
+        .where(Job.reduction_id == reduction.id, Job.kind == Kind.REDUCE_RANGE.value, Job.state != "done")
+        .order_by(Job.created_at.desc())
+        .limit(1)
+    )
 
 
 def _plan_run(session: Session, run: Run, now: dt.datetime, policy: Policy) -> None:
