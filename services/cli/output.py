@@ -10,6 +10,7 @@ import sys
 import textwrap
 import unicodedata
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import click
@@ -125,8 +126,12 @@ def _plain(value: Any) -> Any:
             return {str(key): _plain(inner) for key, inner in value.items()}
         case list() | tuple():
             return [_plain(inner) for inner in value]
-        case _:
+        case bool() | int() | str() | None:
             return value
+        case Decimal():
+            return float(value)
+        case _:  # what a database may answer beside
+            return str(value)
 
 
 def _row(cells: Sequence[str], columns: Sequence[Column], rooms: Sequence[int]) -> str:

@@ -20,6 +20,8 @@ __all__ = ["Record"]
 BUSY_SECONDS = 30
 """How long SQLite waits for another process's write before it gives up."""
 
+_OLD = "the record has no or old tables: start 'roque up' once"
+
 
 class Record:
     """The database: read it with `reading`, change it with `writing`.
@@ -93,10 +95,13 @@ def _typed(name: str) -> Iterator[None]:
     except (OperationalError, InterfaceError) as error:
         reason = str(error.orig).strip().splitlines()[0] if error.orig else "no connection"
         if "no such table" in reason or "no such column" in reason:
-            raise Unreachable(reason, file=name, remedy="the record has no or old tables: start 'roque up' once") from error
+            raise Unreachable(reason, file=name, remedy=_OLD) from error
         raise Unreachable(reason, file=name, remedy="check that the database runs and has room") from error
     except DBAPIError as error:
+        state = getattr(error.orig, "sqlstate", None)
+        if state in ("42P01", "42703"):  # no such table, no such column
+            raise Unreachable(str(error.orig).strip().splitlines()[0], file=name, remedy=_OLD) from error
         # 40001 and 40P01: two transactions in each other's way; 57P01: the server was stopped
-        if getattr(error.orig, "sqlstate", None) in ("40001", "40P01", "57P01"):
+        if state in ("40001", "40P01", "57P01"):
             raise Transient(str(error.orig).strip().splitlines()[0], file=name) from error
         raise
