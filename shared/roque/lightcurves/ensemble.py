@@ -14,7 +14,7 @@ from roque.lightcurves._running import running_median, scatter
 from roque.photometry.flags import Flag
 from roque.photometry.measurements import Measurements
 
-__all__ = ["LIGHT_CURVE", "UNUSABLE", "Comparison", "LightCurve", "light_curves"]
+__all__ = ["HARMLESS", "LIGHT_CURVE", "Comparison", "LightCurve", "light_curves"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -31,19 +31,8 @@ LIGHT_CURVE = np.dtype(
     ]
 )
 
-UNUSABLE = (
-    Flag.NO_FWHM
-    | Flag.NO_SKY
-    | Flag.TARGET_AT_EDGE
-    | Flag.TARGET_SATURATED
-    | Flag.TARGET_NONLINEAR
-    | Flag.NO_EXTRACTION
-    | Flag.NO_DATA
-    | Flag.CLOUDS
-    | Flag.JUNK
-    | Flag.LOST
-)
-"""Flags with which a comparison star is not used in a frame."""
+HARMLESS = Flag.SKY_AT_EDGE | Flag.BAD_TIME
+"""Flags with which a comparison star is used all the same; with any other one it is left out of the frame."""
 
 _PRESENT = 0.9  # part of the frames that a comparison star must be measured in
 _SATURATED = 0.02  # part of the frames in which it may be saturated
@@ -74,8 +63,8 @@ class LightCurve:
     comparisons : tuple of Comparison
         The other stars, used or not.
     rows : array of dtype `LIGHT_CURVE`
-        A row for each frame, NaN where it was not measured. Flags are those of the star and of the comparison stars used in
-        the frame.
+        A row for each frame, NaN where it was not measured. Flags are those of the star; those of the comparison stars are
+        added where they were asked for by name, and where none of them could be used.
     """
 
     ccd: str
@@ -116,8 +105,9 @@ def light_curves(
     star : str
         Label of its aperture.
     comparisons : sequence of str, optional
-        Labels of the stars to divide by, all of which are then used. By default good ones are chosen: measured in nearly
-        all frames, not saturated, and no noisier against the rest than expected and usual, the worst left out one by one.
+        Labels of the stars to divide by, all of which are then used, whatever their flags. By default good ones are
+        chosen: measured in nearly all frames, not saturated, and no noisier against the rest than expected and usual, the
+        worst left out one by one.
     times : structured array, optional
         Frames of the run with fields frame, ccd, mjd_int, mjd_frac, exposure, time_ok, data_ok: those in which the CCD was read
         out and that have no measurement get a row of NaN with the flag NO_DATA.
@@ -165,11 +155,16 @@ def _light_curve(
                 f"CCD {ccd} has no star {', '.join(missing)} beside {star}", remedy=f"it has {', '.join(others.labels)}"
             )
         others = others.take([others.labels.index(label) for label in wanted])
-    others = _without_outliers(others)
-    verdicts = _choose(others) if wanted is None else [Comparison(label, 1.0, "asked for") for label in others.labels]
+        verdicts = [Comparison(label, 1.0, "asked for") for label in others.labels]
+        others = replace(others, good=np.isfinite(others.counts) & np.isfinite(others.errors))
+    else:
+        others = _without_outliers(others)
+        verdicts = _choose(others)
     kept = [k for k, verdict in enumerate(verdicts) if verdict.weight > 0]
-    used = others.take(kept)
-    total, error, bits = _sum(used, np.array([verdicts[k].weight for k in kept]))
+    total, error = _sum(others.take(kept), np.array([verdicts[k].weight for k in kept]))
+    told = np.bitwise_or.reduce(others.flags, axis=1, initial=0) if wanted is not None else np.uint32(0)
+    unused = np.bitwise_or.reduce(others.flags, axis=1, initial=Flag.NO_DATA)
+    bits = np.where(np.isfinite(total), told, unused).astype(np.uint32)
     with np.errstate(divide="ignore", invalid="ignore"):
         counts, counts_error = target.counts[:, 0], target.errors[:, 0]
         rows["ratio"] = counts / total
@@ -203,7 +198,7 @@ def _matrix(measurements: Measurements, labels: list[str], place: NDArray[np.int
         for matrix, field in ((counts, "counts"), (errors, "countse"), (flags, "flag")):
             matrix[place[mine], k] = measurements[field][mine]
     with np.errstate(invalid="ignore"):
-        good = np.isfinite(counts) & (counts > 0) & (errors > 0) & (flags & np.uint32(UNUSABLE) == 0)
+        good = np.isfinite(counts) & (counts > 0) & (errors > 0) & (flags & ~np.uint32(HARMLESS) == 0)
     return _Stars(labels, counts, errors, flags, good)
 
 
@@ -268,18 +263,17 @@ def _weigh(stars: _Stars) -> tuple[Floats, Floats]:
     return quality, weights
 
 
-def _sum(stars: _Stars, weights: Floats) -> tuple[Floats, Floats, NDArray[np.uint32]]:
-    """Weighted sum of counts in each frame, its error, and the flags of the stars in it."""
+def _sum(stars: _Stars, weights: Floats) -> tuple[Floats, Floats]:
+    """Weighted sum of counts in each frame, and its error; NaN where there is no star to sum."""
     if not stars.labels:
         nothing = np.full(len(stars.counts), np.nan)
-        return nothing, nothing, np.zeros(len(stars.counts), np.uint32)
+        return nothing, nothing
     usual = weights * _levels(stars)[0]
     counts, errors = np.where(stars.good, stars.counts, 0.0), np.where(stars.good, stars.errors, 0.0)
     part = (stars.good * usual).sum(axis=1) / max(usual.sum(), np.finfo(float).tiny)
     scale = 1.0 / np.where(part > 0, part, np.nan)
     total = scale * (weights * counts).sum(axis=1)
-    error = scale * np.sqrt(((weights * errors) ** 2).sum(axis=1))
-    return total, error, np.bitwise_or.reduce(np.where(stars.good, stars.flags, np.uint32(0)), axis=1)
+    return total, scale * np.sqrt(((weights * errors) ** 2).sum(axis=1))
 
 
 def _levels(stars: _Stars) -> tuple[Floats, Floats]:

@@ -59,7 +59,7 @@ def plot_light_curves(
     start = min(_mjd(curve)[0] for curve in shown.values())
     length = max(_mjd(curve)[-1] for curve in shown.values()) - start
     scale, unit = next(((s, u) for s, u in _UNITS if length * s < _MANY), _UNITS[-1])
-    figure = Figure(figsize=(9.0, 1.2 + 1.9 * len(shown)), dpi=130, layout="constrained")
+    figure = Figure(figsize=(9.0, 1.2 + (3.6 if len(shown) == 1 else 1.9 * len(shown))), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
     for k, (axis, (ccd, curve)) in enumerate(zip(axes, shown.items(), strict=True)):
@@ -72,7 +72,7 @@ def plot_light_curves(
             _COLOURS[k % len(_COLOURS)],
         )
     axes[-1].set_xlabel(f"{unit} from MJD {start:.6f} (UTC, middle of exposures)")
-    figure.supylabel("Flux relative to comparison stars, median 1")
+    figure.supylabel("Flux relative to comparison stars")
     figure.suptitle(title)
     _legend(figure, axes)
     with write_whole(path) as part:

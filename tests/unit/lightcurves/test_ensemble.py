@@ -154,3 +154,17 @@ def test_csv_has_the_columns_promised_and_a_ccd_where_there_are_several(tmp_path
         rows = list(csv.DictReader(file))
     assert [row["ccd"] for row in rows] == ["1"] * N + ["2"] * N
     assert rows[-1]["airmass"] == "nan"
+
+
+def test_flags_of_comparison_stars_count_where_the_stars_were_asked_for_or_none_is_left():
+    table = night(np.random.default_rng(10), flux={"1": 8000.0, "2": 40000.0, "3": 30000.0})
+    second, third = table["aperture"] == "2", table["aperture"] == "3"
+    table["flag"][second & (table["frame"] == 5)] = Flag.SKY_AT_EDGE
+    table["flag"][second & (table["frame"] == 6)] = Flag.TARGET_SATURATED
+    table["flag"][(second | third) & (table["frame"] == 7)] = Flag.CLOUDS
+    chosen = light_curves(table, "1")["1"].rows
+    asked = light_curves(table, "1", comparisons=["2"])["1"].rows
+    assert chosen["flags"][4:7].tolist() == [0, 0, Flag.CLOUDS | Flag.NO_DATA]
+    assert np.isfinite(chosen["ratio"][4:7]).tolist() == [True, True, False]
+    assert asked["flags"][4:7].tolist() == [Flag.SKY_AT_EDGE, Flag.TARGET_SATURATED, Flag.CLOUDS]
+    np.testing.assert_allclose(asked["ratio"], of(table, "1", "counts") / of(table, "2", "counts"))
