@@ -78,12 +78,13 @@ def load_masters(session: Session, references: Mapping[str, MasterReference], st
 
 def master_contents(session: Session, references: Mapping[str, MasterReference]) -> dict[str, str | None]:
     """SHA-256 of each master by kind: what a reduction's key is made of, the same in every record."""
-    return {
-        kind: session.get_one(Master, reference).product.sha256
-        if isinstance(reference, int)
-        else reference and reference["sha256"]
-        for kind, reference in references.items()
-    }
+    contents: dict[str, str | None] = {}
+    for kind, reference in references.items():
+        if isinstance(reference, int):
+            contents[kind] = session.get_one(Master, reference).product.sha256
+        else:
+            contents[kind] = reference["sha256"] if reference is not None else None
+    return contents
 
 
 @lru_cache(maxsize=12)

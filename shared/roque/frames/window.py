@@ -45,7 +45,7 @@ class RawWords(NamedTuple):
     column_step: int
     """Words from one row or column to the next; may be negative."""
     swapped: bool
-    """Whether words are big-endian and signed with an offset of 32768: swapped, with the top bit flipped, they are the counts."""
+    """Whether words are big-endian, signed, offset by 32768: swapped and with the top bit flipped they are the counts."""
 
 
 @dataclass(frozen=True, slots=True)
