@@ -132,5 +132,6 @@ def measure_ccd(
         out[0], out[1], out[2], out[3] = ccd[MFWHM], ccd[MBETA], x, y
         for i in range(XE, BETA_A + 2):
             out[4 + i - XE] = values[k, i]
-        out[COUNTS_COLUMN : COUNTS_COLUMN + 4] = memory.result
-        rows.integers[t, k] = memory.numbers
+        for i in range(4):
+            out[COUNTS_COLUMN + i] = memory.result[i]
+            rows.integers[t, k, i] = memory.numbers[i]

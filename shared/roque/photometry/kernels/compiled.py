@@ -8,18 +8,24 @@ from typing import Any, TypeVar
 
 from numba import njit
 
-__all__ = ["inlined", "kernel"]
+__all__ = ["inlined", "inner", "kernel"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 # a zero in a flat, or a pixel without error, must give inf or nan as in numpy: branches that raise would also keep
 # the loops from being vectorised
-_OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
+_OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
 
 
 def kernel(function: F) -> F:
     """Compile a function without the interpreter's lock, and keep what was compiled on disk."""
     compiled: F = _stamped(njit(**_OPTIONS)(function))
+    return compiled
+
+
+def inner(function: F) -> F:
+    """Compile a function that other compiled functions alone call: without the way in from Python, which takes long to make."""
+    compiled: F = _stamped(njit(**_OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function))
     return compiled
 
 

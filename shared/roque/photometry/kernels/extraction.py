@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roque.photometry.flags import Flag
-from roque.photometry.kernels.compiled import kernel
+from roque.photometry.kernels.compiled import inner, kernel
 from roque.photometry.kernels.profiles import GAUSSIAN, MOFFAT, profile, shape, subgrid
 from roque.photometry.kernels.search import median
-from roque.photometry.kernels.sums import mean_and_rms
+from roque.photometry.kernels.sums import SumMemory, make_sum_memory, mean_and_rms
 from roque.photometry.kernels.windows import Patch
 
 __all__ = ["ExtractionMemory", "ExtractionSettings", "extract", "make_extraction_memory", "resize"]
@@ -52,6 +52,7 @@ class ExtractionMemory(NamedTuple):
     sky: Counts
     """Sky pixels of an aperture."""
     scratch: Counts
+    sums: SumMemory
     xoffsets: Floats
     yoffsets: Floats
     result: Floats
@@ -65,6 +66,7 @@ def make_extraction_memory(npixels: int, noffsets: int, dtype: np.dtype[Any]) ->
     return ExtractionMemory(
         np.zeros(npixels, dtype),
         np.zeros(npixels, dtype),
+        make_sum_memory(dtype),
         np.zeros(noffsets),
         np.zeros(noffsets),
         np.zeros(4),
@@ -208,7 +210,7 @@ def extract(
     memory.numbers[3] = flag
 
 
-@kernel
+@inner
 def _edges(
     xfirst: float,
     yfirst: float,
@@ -237,7 +239,7 @@ def _edges(
     return flag
 
 
-@kernel
+@inner
 def _brightest(
     raw: Counts, xfirst: float, yfirst: float, xbin: int, ybin: int, nx: int, ny: int, x: float, y: float, reach: float
 ) -> tuple[int, bool]:
@@ -256,7 +258,7 @@ def _brightest(
     return int(peak), found
 
 
-@kernel
+@inner
 def _sky_pixels(
     patch: Patch,
     xfirst: float,
@@ -298,7 +300,7 @@ def _sky_pixels(
     return n
 
 
-@kernel
+@inner
 def _sky(settings: ExtractionSettings, n: int, proc: Counts, memory: ExtractionMemory) -> tuple[Any, Any, float, int]:
     """Level of the sky, RMS, error of the level and number of pixels, level and RMS in the dtype of the data."""
     number = proc.dtype.type
@@ -312,7 +314,7 @@ def _sky(settings: ExtractionSettings, n: int, proc: Counts, memory: ExtractionM
     threshold = number(settings.threshold)
     sky = memory.sky
     while True:
-        level, rms = mean_and_rms(sky, n, memory.scratch)
+        level, rms = mean_and_rms(sky, n, memory.scratch, memory.sums)
         limit = threshold * rms
         kept = 0
         for i in range(n):

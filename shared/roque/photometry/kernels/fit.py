@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from roque.photometry.kernels.compiled import kernel
+from roque.photometry.kernels.compiled import inlined, inner, kernel
 from roque.photometry.kernels.levmar import CONVERGED, EXHAUSTED, Problem, Solver, make_solver, minimise
 from roque.photometry.kernels.outcome import (
     FIT_COVARIANCE,
@@ -144,7 +144,8 @@ def fit_star(
             nfree += 1
         if used < nfree:
             return FIT_FEW_PIXELS
-        parameters[:] = start
+        for j in range(NPARAMETERS):
+            parameters[j] = start[j]
         if not fwhm_free:
             parameters[FWHM] = fwhm_held
         if has_beta and not beta_free:
@@ -184,7 +185,7 @@ def fit_star(
     return OK
 
 
-@kernel
+@inlined
 def _load(
     proc: Counts,
     deb: Counts,
@@ -225,7 +226,7 @@ def _load(
     return used, n
 
 
-@kernel
+@inlined
 def _reject(weight: Floats, residuals: Floats, n: int, limit: float) -> int:
     """Give pixels whose weighted residual exceeds a limit weight zero; returns their number."""
     rejected = 0
@@ -236,7 +237,7 @@ def _reject(weight: Floats, residuals: Floats, n: int, limit: float) -> int:
     return rejected
 
 
-@kernel
+@inner
 def _invert(products: Floats, n: int, matrix: Floats, inverse: Floats) -> int:
     """Invert ``J^T J`` by elimination with partial pivoting; returns OK, or why it is no covariance."""
     for i in range(n):

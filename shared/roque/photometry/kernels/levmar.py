@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from roque.photometry.kernels.compiled import kernel
+from roque.photometry.kernels.compiled import inlined, inner, kernel
 from roque.photometry.kernels.profiles import LANES, NPARAMETERS, gram, linearise
 from roque.photometry.kernels.trust import step_length
 
@@ -113,9 +113,10 @@ def minimise(
     for j in range(nfree):
         chosen[1 + j] = 1 + free[j]
         x[j] = parameters[free[j]]
-    trial[:] = parameters
+    for j in range(NPARAMETERS):
+        trial[j] = parameters[j]
     _evaluate(method, problem, n, nx, ny, parameters, nfree, solver)
-    reached[:, :] = products
+    _take(products, reached, nfree)
     fnorm = math.sqrt(reached[0, 0])
     if not math.isfinite(fnorm):
         return NOT_FINITE
@@ -173,7 +174,7 @@ def minimise(
                     parameters[free[j]] = x[j]
                 xnorm = _scaled_norm(diag, x, nfree)
                 fnorm = fnorm1
-                reached[:, :] = products
+                _take(products, reached, nfree)
                 in_place = True
                 iteration += 1
             if (abs(actual) <= _TOLERANCE and predicted <= _TOLERANCE and 0.5 * ratio <= 1.0) or delta <= _TOLERANCE * xnorm:
@@ -184,7 +185,14 @@ def minimise(
                 break
 
 
-@kernel
+@inlined
+def _take(products: Floats, reached: Floats, nfree: int) -> None:
+    for i in range(1 + nfree):
+        for j in range(1 + nfree):
+            reached[i, j] = products[i, j]
+
+
+@inlined
 def _evaluate(method: int, problem: Problem, n: int, nx: int, ny: int, parameters: Floats, nfree: int, solver: Solver) -> None:
     linearise(
         method, parameters, problem.x, problem.y, problem.data, problem.weight, n,
@@ -193,7 +201,7 @@ def _evaluate(method: int, problem: Problem, n: int, nx: int, ny: int, parameter
     gram(solver.rows, solver.chosen, 1 + nfree, n, solver.lanes, solver.products)
 
 
-@kernel
+@inlined
 def _settle(
     method: int,
     problem: Problem,
@@ -212,7 +220,7 @@ def _settle(
     return status
 
 
-@kernel
+@inlined
 def _scaled_norm(diag: Floats, vector: Floats, n: int) -> float:
     total = 0.0
     for j in range(n):
@@ -220,7 +228,7 @@ def _scaled_norm(diag: Floats, vector: Floats, n: int) -> float:
     return math.sqrt(total)
 
 
-@kernel
+@inlined
 def _gradient(R: Floats, pivots: Integers, qtf: Floats, norms: Floats, fnorm: float, n: int) -> float:
     """Largest cosine of the angle between the residuals and a column of the Jacobian."""
     largest = 0.0
@@ -236,7 +244,7 @@ def _gradient(R: Floats, pivots: Integers, qtf: Floats, norms: Floats, fnorm: fl
     return largest
 
 
-@kernel
+@inlined
 def _model_norm(R: Floats, pivots: Integers, p: Floats, n: int) -> float:
     """Norm of the change of the residuals that the linear model predicts for a step p."""
     square = 0.0
@@ -248,7 +256,7 @@ def _model_norm(R: Floats, pivots: Integers, p: Floats, n: int) -> float:
     return math.sqrt(square)
 
 
-@kernel
+@inner
 def _from_products(products: Floats, n: int, R: Floats, pivots: Integers, qtf: Floats) -> bool:
     """Factorise ``J^T J`` as Cholesky did, taking the longest remaining column first as MINPACK's qrfac does.
 
@@ -282,7 +290,7 @@ def _from_products(products: Floats, n: int, R: Floats, pivots: Integers, qtf: F
     return True
 
 
-@kernel
+@inlined
 def _swap(R: Floats, pivots: Integers, j: int, k: int, n: int) -> None:
     """Exchange columns j and k: rows already made above j, and the symmetric remainder below."""
     pivots[j], pivots[k] = pivots[k], pivots[j]
@@ -292,7 +300,7 @@ def _swap(R: Floats, pivots: Integers, j: int, k: int, n: int) -> None:
         R[j, i], R[k, i] = R[k, i], R[j, i]
 
 
-@kernel
+@inner
 def _reflect(rows: Floats, chosen: Integers, nfree: int, n: int, R: Floats, pivots: Integers, qtf: Floats) -> None:
     """Factorise the Jacobian by Householder reflections; `rows` are used up.
 
@@ -334,7 +342,7 @@ def _reflect(rows: Floats, chosen: Integers, nfree: int, n: int, R: Floats, pivo
         qtf[j] = rows[0, j]
 
 
-@kernel
+@inner
 def _apply(mirror: Floats, column: Floats, j: int, n: int) -> None:
     total = 0.0
     for i in range(j, n):

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from roque.photometry.kernels.compiled import kernel
+from roque.photometry.kernels.compiled import inner, kernel
 from roque.photometry.kernels.elementary import LN2, exponential, logarithm
 
 __all__ = [
@@ -136,7 +136,7 @@ def linearise(
     _scale(parameters, 1.0 / (nx * ny), data, weight, n, rows)
 
 
-@kernel
+@inner
 def _moffat(parameters: Floats, x: Floats, y: Floats, data: Floats, weight: Floats, n: int, rows: Floats) -> None:
     fwhm, beta = parameters[FWHM], parameters[BETA]
     a, b, dadb = shape(MOFFAT, fwhm, beta)
@@ -159,7 +159,7 @@ def _moffat(parameters: Floats, x: Floats, y: Floats, data: Floats, weight: Floa
         rows[6, i] = light * log_u + over_u * (b * dadb * r2)
 
 
-@kernel
+@inner
 def _gaussian(parameters: Floats, x: Floats, y: Floats, data: Floats, weight: Floats, n: int, rows: Floats) -> None:
     fwhm = parameters[FWHM]
     a = 4.0 * LN2 / fwhm**2
@@ -178,7 +178,7 @@ def _gaussian(parameters: Floats, x: Floats, y: Floats, data: Floats, weight: Fl
         rows[5, i] = -slope * r2 / fwhm
 
 
-@kernel
+@inner
 def _add_moffat(a: float, b: float, dadb: float, x0: float, y0: float, x: Floats, y: Floats, n: int, rows: Floats) -> None:
     """Add one point of the subgrid: P and what its derivatives are made of."""
     for i in range(n):
@@ -195,7 +195,7 @@ def _add_moffat(a: float, b: float, dadb: float, x0: float, y0: float, x: Floats
         rows[6, i] -= p * (log_u + b * dadb * r2 / u)
 
 
-@kernel
+@inner
 def _add_gaussian(a: float, x0: float, y0: float, x: Floats, y: Floats, n: int, rows: Floats) -> None:
     for i in range(n):
         dx, dy = x[i] - x0, y[i] - y0
@@ -208,7 +208,7 @@ def _add_gaussian(a: float, x0: float, y0: float, x: Floats, y: Floats, n: int, 
         rows[5, i] += slope * r2
 
 
-@kernel
+@inner
 def _scale(parameters: Floats, mean: float, data: Floats, weight: Floats, n: int, rows: Floats) -> None:
     """Turn sums over the subgrid into residuals and derivatives."""
     sky, height, fwhm = parameters[SKY], parameters[HEIGHT], parameters[FWHM]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from roque.photometry.kernels.compiled import kernel
+from roque.photometry.kernels.compiled import inner, kernel
 
 __all__ = ["SearchMemory", "make_search_memory", "median", "nearest_peak", "smoothing"]
 
@@ -104,7 +104,7 @@ def nearest_peak(
     return found
 
 
-@kernel
+@inner
 def _is_peak(smooth: Floats, nx: int, ny: int, i: int, j: int) -> bool:
     value = smooth[j * nx + i]
     for row in range(max(0, j - 1), min(ny, j + 2)):
@@ -114,7 +114,7 @@ def _is_peak(smooth: Floats, nx: int, ny: int, i: int, j: int) -> bool:
     return True
 
 
-@kernel
+@inner
 def _smooth(proc: Counts, nx: int, ny: int, fill: float, rounded: bool, memory: SearchMemory) -> None:
     """Convolve with a Gaussian, first along columns, then along rows."""
     weights, smooth, across = memory.weights, memory.smooth, memory.across
@@ -157,7 +157,7 @@ def median(values: Counts, n: int, memory: Counts) -> Any:
     return (lower + upper) / values.dtype.type(2)
 
 
-@kernel
+@inner
 def _select(a: Counts, n: int, k: int) -> Any:
     """Put the k-th smallest of n values in its place, the smaller ones before it (Hoare's quickselect)."""
     low, high = 0, n - 1

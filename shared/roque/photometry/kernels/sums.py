@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roque.photometry.kernels.compiled import kernel
+from roque.photometry.kernels.compiled import inner, kernel
 
-__all__ = ["mean_and_rms", "pairwise_sum"]
+__all__ = ["SumMemory", "make_sum_memory", "mean_and_rms", "pairwise_sum"]
 
 Counts = NDArray[np.floating[Any]]
 
@@ -17,26 +17,38 @@ _BLOCK = 128
 _LEVELS = 40
 
 
+class SumMemory(NamedTuple):
+    """Memory of a sum: what waits while halves are summed."""
+
+    pending: Counts
+    stack: NDArray[np.int64]
+
+
+def make_sum_memory(dtype: np.dtype[Any]) -> SumMemory:
+    """Allocate memory for sums of numbers of a dtype."""
+    return SumMemory(np.zeros(_LEVELS, dtype), np.zeros((3, _LEVELS), np.int64))
+
+
 @kernel
-def mean_and_rms(values: Counts, n: int, memory: Counts) -> tuple[Any, Any]:
+def mean_and_rms(values: Counts, n: int, squares: Counts, memory: SumMemory) -> tuple[Any, Any]:
     """Mean and RMS (population) of the first n values, to the bit what numpy gives.
 
     Parameters
     ----------
     values : array
-        Numbers; `memory` is another array as long.
+        Numbers; `squares` is another array as long.
     n : int
         How many of them count; at least one.
     """
     number = values.dtype.type(n)
-    mean = pairwise_sum(values, n) / number
+    mean = pairwise_sum(values, n, memory) / number
     for i in range(n):
-        memory[i] = (values[i] - mean) * (values[i] - mean)
-    return mean, np.sqrt(pairwise_sum(memory, n) / number)
+        squares[i] = (values[i] - mean) * (values[i] - mean)
+    return mean, np.sqrt(pairwise_sum(squares, n, memory) / number)
 
 
 @kernel
-def pairwise_sum(values: Counts, n: int) -> Any:
+def pairwise_sum(values: Counts, n: int, memory: SumMemory) -> Any:
     """Sum of the first n values by halves, down to blocks of at most 128 that are summed in 8 lanes.
 
     Notes
@@ -45,8 +57,7 @@ def pairwise_sum(values: Counts, n: int) -> Any:
     """
     if n <= _BLOCK:
         return _block_sum(values, 0, n)
-    pending = np.empty(_LEVELS, values.dtype)
-    starts, lengths, stages = np.empty(_LEVELS, np.int64), np.empty(_LEVELS, np.int64), np.empty(_LEVELS, np.int64)
+    pending, starts, lengths, stages = memory.pending, memory.stack[0], memory.stack[1], memory.stack[2]
     starts[0], lengths[0], stages[0] = 0, n, 0
     depth, total = 0, values.dtype.type(0)
     while depth >= 0:
@@ -71,7 +82,7 @@ def pairwise_sum(values: Counts, n: int) -> Any:
     return total
 
 
-@kernel
+@inner
 def _block_sum(values: Counts, start: int, n: int) -> Any:
     if n < 8:
         total = values.dtype.type(0)

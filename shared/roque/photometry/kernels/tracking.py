@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roque.photometry.kernels.agreement import agree, mean_shift
-from roque.photometry.kernels.compiled import inner
+from roque.photometry.kernels.compiled import inlined
 from roque.photometry.kernels.fit import FitMemory, FitSettings, fit_star
 from roque.photometry.kernels.outcome import (
     BOX_EMPTY,
@@ -111,7 +111,7 @@ class TrackMemory(NamedTuple):
     """Sums over fits of fwhm/error**2, 1/error**2, the same of beta; start of a fit: x, y, peak."""
 
 
-@inner
+@inlined
 def move_apertures(
     settings: TrackSettings,
     stars: Stars,
@@ -185,14 +185,14 @@ def move_apertures(
         ccd[START_BETA] = ccd[MBETA]
 
 
-@inner
+@inlined
 def _forget(values: Floats) -> None:
     for k in range(values.shape[0]):
         values[k, XE:DX] = np.nan
         values[k, DX] = values[k, DY] = 0.0
 
 
-@inner
+@inlined
 def _references(
     settings: TrackSettings,
     stars: Stars,
@@ -242,7 +242,7 @@ def _references(
     return True, xshift, yshift
 
 
-@inner
+@inlined
 def _most_of_them(
     settings: TrackSettings,
     stars: Stars,
@@ -273,7 +273,7 @@ def _most_of_them(
     return 2 * agreeing > expected
 
 
-@inner
+@inlined
 def _follow(
     settings: TrackSettings,
     stars: Stars,
@@ -321,7 +321,7 @@ def _follow(
     return OK
 
 
-@inner
+@inlined
 def _store(stars: Stars, values: Floats, memory: TrackMemory, k: int) -> None:
     """Keep a fit: shape, errors and shift from the old position; let it count in the means."""
     fitted, errors, sums = memory.fit.parameters, memory.fit.errors, memory.sums
@@ -338,7 +338,7 @@ def _store(stars: Stars, values: Floats, memory: TrackMemory, k: int) -> None:
         sums[3] += 1.0 / errors[BETA] ** 2
 
 
-@inner
+@inlined
 def _search(
     settings: TrackSettings,
     table: Integers,
@@ -367,7 +367,7 @@ def _search(
     return OK
 
 
-@inner
+@inlined
 def _expect(
     settings: TrackSettings,
     table: Integers,
@@ -396,7 +396,7 @@ def _expect(
     return OK
 
 
-@inner
+@inlined
 def _fit(
     settings: TrackSettings,
     table: Integers,
@@ -435,7 +435,7 @@ def _fit(
     return OK
 
 
-@inner
+@inlined
 def _grid(table: Integers, window: int, box: Integers) -> tuple[float, float, int, int]:
     """Centre of the first pixel of a box, and binning."""
     xbin, ybin = table[window, 2], table[window, 3]
@@ -447,7 +447,7 @@ def _grid(table: Integers, window: int, box: Integers) -> tuple[float, float, in
     )
 
 
-@inner
+@inlined
 def _inside(table: Integers, window: int, box: Integers, x: float, y: float) -> float:
     """Least distance of a point to the edges of a box, negative outside."""
     xfirst, yfirst, xbin, ybin = _grid(table, window, box)

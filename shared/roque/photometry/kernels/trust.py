@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from roque.photometry.kernels.compiled import kernel
+from roque.photometry.kernels.compiled import inner, kernel
 
 __all__ = ["step_length"]
 
@@ -105,7 +105,7 @@ def step_length(
     return par
 
 
-@kernel
+@inner
 def _undamped(R: Floats, n: int, pivots: Integers, qtf: Floats, p: Floats, work: Floats) -> int:
     """Gauss-Newton step; columns beyond the rank are left out. Returns the rank."""
     rank = n
@@ -122,7 +122,7 @@ def _undamped(R: Floats, n: int, pivots: Integers, qtf: Floats, p: Floats, work:
     return rank
 
 
-@kernel
+@inner
 def _damped(R: Floats, n: int, pivots: Integers, damping: Floats, qtf: Floats, p: Floats, sdiag: Floats, work: Floats) -> None:
     """Solve the damped equations by rotations; the strict lower triangle of R and `sdiag` hold the new factor."""
     for j in range(n):

@@ -11,14 +11,14 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import carray, types  # type: ignore[attr-defined]
+from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from roque.errors import BadInput
 from roque.frames import Geometry
 from roque.frames.window import RawWords
-from roque.photometry.kernels.compiled import kernel
+from roque.photometry.kernels.compiled import inner, kernel
 
 __all__ = [
     "BIAS",
@@ -52,8 +52,8 @@ _ADDRESS, _ORIGIN, _YSTEP, _XSTEP = range(4)
 RAW, BIAS, DARK, FLAT, NOISE, GAIN = range(6)
 """Planes. Of windows that come calibrated, BIAS holds the counts less bias and DARK the processed counts."""
 
-COUNTS, WORDS, WORDS_SWAPPED, CALIBRATED = range(4)
-"""Kinds of pixels: floats; 16-bit words, native; words of the other byte order with the sign bit turned; all calibrated."""
+COUNTS, CALIBRATED, WORDS, WORDS_SWAPPED = range(4)
+"""Kinds of pixels: floats; all calibrated; 16-bit words, native; words of the other byte order with the sign bit turned."""
 
 
 class Patch(NamedTuple):
@@ -189,65 +189,64 @@ def calibrate_box(table: Table, window: int, box: NDArray[np.int64], scale: floa
         _divide(table, window, x0, y0, nx, ny, proc)
 
 
-@kernel
+@inner
 def _decode(table: Table, window: int, x0: int, y0: int, nx: int, ny: int, raw: NDArray[np.floating[Any]]) -> None:
     kind = table[window, _KIND]
-    if kind in {COUNTS, CALIBRATED}:
+    if kind <= CALIBRATED:
         _copy(table, window, RAW, x0, y0, nx, ny, raw)
         return
-    words = carray(_words_at(table[window, _PLANES + _ADDRESS]), _ENDLESS)
+    address = table[window, _PLANES + _ADDRESS]
     origin, ystep, xstep = table[window, _PLANES + _ORIGIN], table[window, _PLANES + _YSTEP], table[window, _PLANES + _XSTEP]
     for j in range(ny):
         first = origin + (y0 + j) * ystep + x0 * xstep
         for i in range(nx):
-            word = np.int64(words[first + i * xstep])
+            word = np.int64(_word(address, first + i * xstep))
             if kind == WORDS_SWAPPED:
                 word = ((word & 0xFF) << 8 | word >> 8) ^ 0x8000
             raw[j * nx + i] = word
 
 
-@kernel
+@inner
 def _copy(table: Table, window: int, plane: int, x0: int, y0: int, nx: int, ny: int, target: NDArray[np.floating[Any]]) -> None:
     column = _PLANES + 4 * plane
-    source = carray(_like_at(table[window, column + _ADDRESS], target), _ENDLESS)
+    address = table[window, column + _ADDRESS]
     origin, ystep, xstep = table[window, column + _ORIGIN], table[window, column + _YSTEP], table[window, column + _XSTEP]
     for j in range(ny):
         first = origin + (y0 + j) * ystep + x0 * xstep
         if xstep == 1:
             for i in range(nx):
-                target[j * nx + i] = source[first + i]
+                target[j * nx + i] = _number(address, first + i, target)
         else:
             for i in range(nx):
-                target[j * nx + i] = source[first + i * xstep]
+                target[j * nx + i] = _number(address, first + i * xstep, target)
 
 
-@kernel
+@inner
 def _divide(table: Table, window: int, x0: int, y0: int, nx: int, ny: int, target: NDArray[np.floating[Any]]) -> None:
     column = _PLANES + 4 * FLAT
-    source = carray(_like_at(table[window, column + _ADDRESS], target), _ENDLESS)
+    address = table[window, column + _ADDRESS]
     origin, ystep, xstep = table[window, column + _ORIGIN], table[window, column + _YSTEP], table[window, column + _XSTEP]
     for j in range(ny):
         first = origin + (y0 + j) * ystep + x0 * xstep
         for i in range(nx):
-            target[j * nx + i] /= source[first + i * xstep]
+            target[j * nx + i] /= _number(address, first + i * xstep, target)
 
 
-_ENDLESS = (1 << 40,)  # the table says where arrays end
+def _load(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """Load the number at an index from an address."""
+    kind = context.get_value_type(signature.return_type)
+    return builder.load(builder.gep(builder.inttoptr(arguments[0], kind.as_pointer()), [arguments[1]]))
 
 
-def _to_pointer(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+def _type_word(_context: Any, _address: Any, _index: Any) -> Any:
+    """Load a 16-bit word."""
+    return types.uint16(types.int64, types.int64), _load
 
 
-def _type_words(_context: Any, _address: Any) -> Any:
-    """Pointer to 16-bit words at an address."""
-    return types.CPointer(types.uint16)(types.int64), _to_pointer  # type: ignore[no-untyped-call]
+def _type_number(_context: Any, _address: Any, _index: Any, like: Any) -> Any:
+    """Load a number of the dtype of an array."""
+    return like.dtype(types.int64, types.int64, like), _load
 
 
-def _type_like(_context: Any, _address: Any, like: Any) -> Any:
-    """Pointer at an address to numbers of the dtype of an array."""
-    return types.CPointer(like.dtype)(types.int64, like), _to_pointer  # type: ignore[no-untyped-call]
-
-
-_words_at: Any = intrinsic(_type_words)
-_like_at: Any = intrinsic(_type_like)
+_word: Any = intrinsic(_type_word)
+_number: Any = intrinsic(_type_number)
