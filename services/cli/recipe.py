@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,21 @@ if TYPE_CHECKING:
 
 __all__ = ["recipe"]
 
+
+def _checked_name(_context: click.Context, _parameter: click.Parameter, name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name):
+        raise click.BadParameter("a name is made of letters, digits, '.', '_' and '-', 64 at most")
+    return name
+
+
+def _checked_comment(_context: click.Context, _parameter: click.Parameter, comment: str) -> str:
+    if len(comment) > 200:
+        raise click.BadParameter("a comment has 200 characters at most")
+    return comment
+
+
 camera_option = click.option("--camera", "camera_name", metavar="CAM", required=True, help="Camera that the recipe is for.")
+comment_option = click.option("--comment", default="", callback=_checked_comment, help="What it is for.")
 
 
 @click.group()
@@ -94,10 +109,10 @@ def show(app: App, name: str, camera_name: str, version: int | None, *, red: boo
 
 
 @recipe.command(name="set")
-@click.argument("name")
+@click.argument("name", callback=_checked_name)
 @camera_option
 @click.argument("changes", metavar="KEY=VALUE...", nargs=-1, required=True)
-@click.option("--comment", default="", help="What it is for.")
+@comment_option
 @json_option
 @pass_app
 def set_(app: App, name: str, camera_name: str, changes: tuple[str, ...], comment: str, *, as_json: bool) -> None:
@@ -124,8 +139,10 @@ def set_(app: App, name: str, camera_name: str, changes: tuple[str, ...], commen
 @recipe.command(name="import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @camera_option
-@click.option("--name", required=True, help="Recipe to store it as; if there is one of this name, as its next version.")
-@click.option("--comment", default="", help="What it is for; default: the name of the file.")
+@click.option(
+    "--name", required=True, callback=_checked_name, help="Recipe to store it as; one of this name gets its next version."
+)
+@comment_option
 @json_option
 @pass_app
 def import_(app: App, file: Path, camera_name: str, name: str, comment: str, *, as_json: bool) -> None:
@@ -143,7 +160,7 @@ def import_(app: App, file: Path, camera_name: str, name: str, comment: str, *, 
 
     camera = _camera(app, camera_name)
     parameters = differences(Recipe.from_reduce_file(read_reduce_file(file)), camera)
-    _store(app, camera, name, lambda _: parameters, comment or f"from {file.name}", as_json=as_json)
+    _store(app, camera, name, lambda _: parameters, comment or f"from {file.name}"[:200], as_json=as_json)
 
 
 def _store(app: App, camera: CameraDescription, name: str, change: Any, comment: str, *, as_json: bool) -> None:

@@ -91,7 +91,8 @@ def show(app: App, name: str, *, as_json: bool) -> None:
       roque run show hipercam/2026-11-01/run0012 --json
     """
     from roque.archive.names import find_run
-    from services.cli.run_report import gather, print_report
+    from services.cli.run_facts import gather
+    from services.cli.run_page import print_report
 
     with app.record.reading() as session:
         report = gather(session, find_run(session, name))

@@ -105,6 +105,12 @@ def test_what_is_no_reduce_file_is_refused_with_its_line(roque, tmp_path):
     assert "line 2" in result.stderr
 
 
+def test_a_name_or_comment_that_could_not_be_kept_is_wrong_usage(roque):
+    assert roque("recipe", "set", "../bright", "--camera", "hipercam", "sky.thresh=3").exit_code == 2
+    assert roque("recipe", "set", "b" * 65, "--camera", "hipercam", "sky.thresh=3").exit_code == 2
+    assert roque("recipe", "set", "bright", "--camera", "hipercam", "--comment", "b" * 201, "sky.thresh=3").exit_code == 2
+
+
 def test_recipes_and_cameras_that_are_not_there_are_not_found(roque):
     assert roque("recipe", "show", "dark", "--camera", "hipercam").exit_code == 4
     assert roque("recipe", "show", "bright", "--camera", "hipercam", "--version", 7).exit_code == 4
