@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from roque.frames import Geometry
-from roque.photometry.find import APERTURE, find_stars, typical_fwhm
+from roque.photometry.find import APERTURE, _measure, find_stars, typical_fwhm
 
 SKY, NOISE = 120.0, 3.0
 
@@ -116,3 +116,31 @@ def test_stars_that_touch_are_two():
     stars = find_stars(image_of(geometry, put, fwhm=4.5), geometry).stars
     assert len(stars) == 2
     assert np.allclose(stars["x"], [45.0, 55.5], atol=0.3)
+
+
+def moments(counts, column, row, xbin, ybin):
+    """Centre, FWHM and elongation under a round Gaussian weight, over the whole image: plain numpy."""
+    j, i = np.indices(counts.shape)
+    x, y, s = float(column), float(row), 1.5 * math.sqrt(xbin * ybin)
+    for _ in range(200):
+        dx, dy = (i - x) * xbin, (j - y) * ybin
+        near = (np.abs(dx) <= 4 * s + xbin) & (np.abs(dy) <= 4 * s + ybin)
+        w = np.where(near, np.exp(-(dx**2 + dy**2) / (2 * s**2)) * counts, 0.0)
+        w /= w.sum()
+        mx, my = (w * dx).sum(), (w * dy).sum()
+        xy = (w * dx * dy).sum() - mx * my
+        covariance = 2 * np.array([[(w * dx * dx).sum() - mx**2, xy], [xy, (w * dy * dy).sum() - my**2]])
+        x, y, s = x + 2 * mx / xbin, y + 2 * my / ybin, math.sqrt(np.trace(covariance) / 2)
+    axes = np.linalg.eigvalsh(covariance)
+    return x, y, math.sqrt(8 * math.log(2)) * s, math.sqrt(axes[1] / axes[0])
+
+
+@pytest.mark.parametrize(("xbin", "ybin"), [(1, 1), (2, 1)])
+def test_the_compiled_moments_are_those_of_numpy(xbin, ybin):
+    geometry = Geometry(1, 1, xbin, ybin, 60 // xbin, 60)
+    image = image_of(geometry, [(31.3, 28.8, 30000.0), (33.0, 30.5, 9000.0)], fwhm=5.0, noise=0.0).astype(np.float64) - SKY
+    shapes = np.empty((1, 4))
+    column, row = round(31.3 / xbin), 28
+    _measure(image, np.array([column]), np.array([row]), float(xbin), float(ybin), shapes)
+    assert shapes[0] == pytest.approx(moments(image, column, row, xbin, ybin), rel=1e-3)
+    assert shapes[0, 3] > 1.02
