@@ -15,6 +15,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 # a zero in a flat, or a pixel without error, must give inf or nan as in numpy: branches that raise would also keep
 # the loops from being vectorised
 _OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
+_INNER = _OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def kernel(function: F) -> F:
@@ -25,7 +26,7 @@ def kernel(function: F) -> F:
 
 def inner(function: F) -> F:
     """Compile a function that other compiled functions alone call: without the way in from Python, which takes long to make."""
-    compiled: F = _stamped(njit(**_OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function))
+    compiled: F = _stamped(njit(**_INNER)(function))
     return compiled
 
 
