@@ -86,7 +86,9 @@ class System:
             at_once = time.monotonic() - self._started[name] < AT_ONCE_SECONDS
             self._deaths[name] = self._deaths[name] + 1 if at_once else 0
             if self._deaths[name] >= MOST_DEATHS:
-                raise Conflict(f"{name} dies as soon as it is started", file=self._log and self._log.name, remedy=LOOK)
+                raise Conflict(
+                    f"{name} dies as soon as it is started", file=str(self._log.name) if self._log else None, remedy=LOOK
+                )
             self._start(name)
         return dead
 

@@ -106,13 +106,21 @@ def _settle(
         saturation={name: d.saturation for name, d in levels.items()},
         target=tuple(target) if target else None,
     )
-    recipe = default_recipe(camera, found, binning=max(run.xbin, run.ybin)).changed(row.parameters)
+    recipe = default_recipe(camera, found, binning=max(run.xbin, run.ybin))
+    recipe = recipe.changed({name: value for name, value in row.parameters.items() if _concerns(name, recipe)})
     if said[1]:
         apertures = aperture_files.loads(said[1]["text"], file=said[1]["file"])
         return _Settled(recipe, apertures, _first_label(apertures), "file", said[1]["file"], found.notes)
     if said[0]:
         recipe = Recipe.from_reduce_file(reduce_files.loads(said[0]["text"], found.apertures, file=said[0]["file"]))
     return _Settled(recipe, found.apertures, found.target, "automatic", f"stars of the first {len(frames)} frames", found.notes)
+
+
+def _concerns(name: str, recipe: Recipe) -> bool:
+    """Whether a parameter is about this run: not if it is of a CCD that shows no star."""
+    section, _, rest = name.partition(".")
+    ccd = rest.partition(".")[0]
+    return section not in ("extraction", "detectors") or ccd == "*" or ccd in recipe.extraction
 
 
 def _first_label(apertures: Apertures) -> str:
