@@ -7,7 +7,6 @@ keeps the arrays alive while it is used.
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -137,11 +136,13 @@ def cut_box(table: Table, window: int, x: float, y: float, xhalf: float, yhalf: 
     xlo, ylo = table[window, _LLX] - 0.5, table[window, _LLY] - 0.5
     xbin, ybin, nx, ny = table[window, _XBIN], table[window, _YBIN], table[window, _NX], table[window, _NY]
     xhi, yhi = table[window, _LLX] - 1 + nx * xbin + 0.5, table[window, _LLY] - 1 + ny * ybin + 0.5
-    # limits keep far-away points from overflowing the integers
-    left = np.int64(min(max(0.0, math.ceil((x - xhalf - xlo) / xbin)), nx))
-    right = np.int64(min(max(0.0, math.ceil((xhi - (x + xhalf)) / xbin)), nx))
-    lower = np.int64(min(max(0.0, math.ceil((y - yhalf - ylo) / ybin)), ny))
-    upper = np.int64(min(max(0.0, math.ceil((yhi - (y + yhalf)) / ybin)), ny))
+    if not (x + xhalf > xlo and x - xhalf < xhi and y + yhalf > ylo and y - yhalf < yhi):  # also if NaN
+        box[:] = 0
+        return False
+    left = np.int64(max(0.0, np.ceil((x - xhalf - xlo) / xbin)))
+    right = np.int64(max(0.0, np.ceil((xhi - (x + xhalf)) / xbin)))
+    lower = np.int64(max(0.0, np.ceil((y - yhalf - ylo) / ybin)))
+    upper = np.int64(max(0.0, np.ceil((yhi - (y + yhalf)) / ybin)))
     box[0], box[1] = left, lower
     box[2], box[3] = nx - left - right, ny - lower - upper
     return bool(box[2] > 0 and box[3] > 0)
