@@ -1,6 +1,8 @@
 """A real transit, from raw frames to its parameters, with nothing chosen by hand but the target's position."""
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -113,3 +115,23 @@ def test_the_transit_is_that_of_the_literature(reduced):
     assert abs(minutes) < 5.0
     assert 0.137 < k < 0.171
     assert scatter < 0.0065
+
+
+def test_a_night_reduced_by_hand_exports_that_light_curve(reduced, golden, tmp_path):
+    def roque(*words):
+        run = [sys.executable, "-c", "from services.cli.main import main; main()", "--home", str(tmp_path / "home"), *words]
+        done = subprocess.run(run, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+
+    _, found, rows, times = reduced
+    roque("night", "reduce", str(golden / "hatp32" / "raw"), "--target", "423.0,286.2")
+    table = tmp_path / "target.csv"
+    run = "HATP-32_Clear_650x500"
+    roque("lightcurve", "export", run, "--star", "target", "--format", "csv", "--output", str(table))
+    exported = np.genfromtxt(table, delimiter=",", names=True)
+    assert exported.dtype.names == ("mjd_mid_utc", "exposure_s", "ratio", "ratio_error", "flags", "airmass")
+    curve = light_curves(rows, found.target, times=times)["1"].rows
+    assert len(exported) == 142
+    np.testing.assert_allclose(exported["ratio"], curve["ratio"], rtol=1e-8)
+    np.testing.assert_allclose(exported["mjd_mid_utc"], curve["mjd_int"] + curve["mjd_frac"], atol=1e-9, rtol=0)
+    assert np.all(exported["airmass"] > 1.0)
