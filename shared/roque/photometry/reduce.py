@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from roque.calibration.apply import Calibrator, Masters
 from roque.errors import BadInput
 from roque.frames import CCD, Frame, Geometry, Window
+from roque.frames.trim import AMPLIFIERS, trim
 from roque.photometry.apertures import Aperture
 from roque.photometry.follow import Follower, Setup, collect
 from roque.photometry.kernels.extraction import ExtractionMemory
@@ -104,7 +105,8 @@ class Reducer:
         followers: dict[str, Follower] = {}
         start = state.start if state is not None else None
         tables, block, since = [], 0, 0
-        for frame in frames:
+        for whole in frames:
+            frame = trim(whole, self._recipe.trim.columns, self._recipe.trim.rows)
             if self._calibrator is None:
                 self._calibrator = self._prepare(frame, notes)
             for name, ccd in frame.ccds.items():
@@ -134,6 +136,7 @@ class Reducer:
             w.geometry for name in self._apertures if name in first.ccds for w in first.ccds[name].windows.values()
         ]
         self._check_box(first, notes)
+        self._check_trim(first, notes)
         c, mask = recipe.calibration, recipe.focal_mask
         calibrator = Calibrator(
             self._masters,
@@ -165,6 +168,14 @@ class Reducer:
             )
         if half < _ADVISED_BOX * binning:
             notes.add(Note(kind="box", text=f"fit_half_width {half:g} is small for a binning of {binning}"))
+
+    def _check_trim(self, first: Frame, notes: Notes) -> None:
+        if self._recipe.trim.columns or self._recipe.trim.rows:
+            for name in (name for name in self._apertures if name in first.ccds):
+                unknown = [label for label, w in first.ccds[name].windows.items() if w.outamp not in AMPLIFIERS]
+                if unknown:
+                    text = f"the amplifier of windows {', '.join(unknown)} is not known: they are not trimmed"
+                    notes.add(Note(kind="trim", ccd=name, text=text))
 
     def _follow(self, name: str, ccd: CCD, before: CcdState | None, calibrator: Calibrator, notes: Notes) -> Follower:
         """Follow the stars of a CCD from a state, or from where the apertures were placed."""
