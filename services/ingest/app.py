@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from roque.archive import Record
 from roque.errors import Transient
@@ -13,14 +14,25 @@ from services.ingest.watch import Watch
 
 __all__ = ["work"]
 
+FULL_LOOK_SECONDS = 2.0
+"""Time between two looks at every file; between them only new and growing ones are looked at."""
+
+FULL_LOOK_SHARE = 0.01
+"""Part of the time that looking at every file may take: of many files it is done less often."""
+
 
 def work(settings: Settings, stop: threading.Event) -> None:
     """Look until told to stop. A database that is away is waited for; files wait where they are."""
     record = Record(settings.database)
     watch = Watch(record, settings, cameras(settings.cameras))
+    full_look = time.monotonic()
     while not stop.is_set():
         try:
-            watch.look()
+            if time.monotonic() < full_look:
+                watch.look_for_news()
+            else:
+                watch.look()
+                full_look = time.monotonic() + max(FULL_LOOK_SECONDS, watch.full_look_seconds / FULL_LOOK_SHARE)
         except Transient as error:
             logger.warning("ingest_waits", error=str(error))
             stop.wait(1.0)

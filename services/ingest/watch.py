@@ -22,7 +22,7 @@ from roque.instruments import CameraDescription
 from roque.jobs.outbox import emit
 from roque.settings import Settings
 from roque.spool import Inspected, inspect
-from roque.spool.folders import Stat, is_raw, is_sidecar, scan
+from roque.spool.folders import Scanner, Stat, is_raw, is_sidecar
 from roque.spool.naming import folder_night, run_name, safe_name
 from roque.telemetry import logger
 from services.ingest.content import Content, file_digest
@@ -59,8 +59,11 @@ class Watch:
         self._settings = settings
         self._cameras = cameras
         self._folders = [path.expanduser().absolute() for path in settings.incoming]
+        self._scanner = Scanner(self._folders, settings.folder)
         self._content = Content()
         self._files: dict[str, _Known] = {}
+        self._undone: list[str] = []
+        self.full_look_seconds = 0.0
         with record.reading() as session:
             rows = session.execute(select(RawFile.path, RawFile.size, RawFile.mtime_ns, RawFile.sha256)).all()
         for path, size, mtime_ns, sha256 in rows:
@@ -68,9 +71,29 @@ class Watch:
         self._hint_registered()
 
     def look(self) -> int:
-        """Look once; returns the number of runs and files whose registration changed."""
-        found = scan(self._folders, self._settings.folder)
-        due = [path for path, stat in sorted(found.items()) if self._is_due(path, stat)]
+        """Look at every file, once; returns the number of runs and files whose registration changed.
+
+        What looking alone took, without registering, is then in `full_look_seconds`.
+        """
+        began = time.monotonic()
+        seen = self._scanner.look()
+        self.full_look_seconds = time.monotonic() - began
+        return self._see(seen)
+
+    def look_for_news(self) -> int:
+        """Look at new files and those that are not done, which is cheap; files that are done may change unseen until `look`."""
+        return self._see(self._scanner.look_for_news(self._undone))
+
+    def _see(self, seen: Mapping[str, Stat]) -> int:
+        due = [path for path, stat in sorted(seen.items()) if self._is_due(path, stat)]
+        if not due:
+            return 0
+        try:
+            return self._register(due, self._scanner.found)
+        finally:
+            self._undone = [path for path, known in self._files.items() if not known.done]
+
+    def _register(self, due: list[str], found: Mapping[str, Stat]) -> int:
         groups: dict[Any, list[str]] = defaultdict(list)
         changed = 0
         for path in due:

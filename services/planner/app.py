@@ -7,6 +7,7 @@ import threading
 import time
 
 from roque.archive import Record
+from roque.archive.news import News
 from roque.archive.products import ProductStore
 from roque.errors import Transient
 from roque.jobs.outbox import sweep_outbox
@@ -25,13 +26,13 @@ SWEEP_SECONDS = 3600.0
 def work(settings: Settings, stop: threading.Event) -> None:
     """Plan until told to stop. A database that is away is waited for."""
     record = Record(settings.database)
-    store = ProductStore(settings.products)
+    news, store = News(record), ProductStore(settings.products)
     policy = Policy(calibration_wait=dt.timedelta(seconds=settings.calibration_wait_seconds))
     looked = swept = -1e9
     while not stop.is_set():
         now = dt.datetime.now(dt.UTC)
         try:
-            if time.monotonic() - looked > FULL_LOOK_SECONDS or has_work(record, now):
+            if time.monotonic() - looked > FULL_LOOK_SECONDS or (news.any() and has_work(record, now)):
                 plan(record, now, policy)
                 looked = time.monotonic()
             if time.monotonic() - swept > SWEEP_SECONDS:

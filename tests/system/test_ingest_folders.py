@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -226,3 +227,26 @@ def test_an_image_that_comes_late_and_belongs_between_makes_a_new_version(record
     shutil.copy(raw[1], incoming)
     look(record, settings)
     assert [(run.version, run.state, run.frames) for run in runs(record)] == [(1, "superseded", 2), (2, "complete", 3)]
+
+
+def test_looking_for_news_alone_registers_new_and_growing_files(record, settings, incoming, golden_runs):
+    data, path = whole(golden_runs), incoming / "run0008.fits"
+    watch = Watch(record, settings.model_copy(update={"silent_seconds": 3600.0}), cameras(None))
+    assert watch.look() == 0
+    frames = []
+    for part in (0.4, 0.7, 1.0):
+        path.write_bytes(data[: int(part * len(data))])
+        watch.look_for_news()
+        frames.append(runs(record)[0].frames)
+    assert 0 < frames[0] < frames[1] < frames[2] == 10
+    assert watch.look_for_news() == 0
+
+
+def test_a_file_that_fell_silent_ends_though_only_news_are_looked_for(record, settings, incoming, golden_runs):
+    (incoming / "run0008.fits").write_bytes(whole(golden_runs)[:-100_000])
+    watch = Watch(record, settings.model_copy(update={"silent_seconds": 0.2}), cameras(None))
+    watch.look_for_news()
+    assert runs(record)[0].state == "growing"
+    time.sleep(0.3)
+    watch.look_for_news()
+    assert runs(record)[0].state == "complete"

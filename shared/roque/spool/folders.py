@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Stat", "is_raw", "is_sidecar", "scan"]
+__all__ = ["Scanner", "Stat", "is_raw", "is_sidecar", "scan"]
 
 RAW = (".fits", ".fit", ".fts", ".hcm")
 PACKED = (".gz", ".fz")
 SIDECARS = (".ape", ".red")
+
+YOUNG_SECONDS = 2.0
+"""Age below which the time of a folder tells nothing: it moves in steps, of two seconds on some disks."""
 
 
 class Stat(NamedTuple):
@@ -21,16 +25,20 @@ class Stat(NamedTuple):
     mtime_ns: int
 
 
+class _Folder(NamedTuple):
+    """Files that lie in a folder itself, and its time before they were looked up."""
+
+    mtime_ns: int
+    files: dict[str, Stat]
+
+
 def scan(folders: Iterable[Path], keep_out: Path) -> dict[str, Stat]:
     """Size and time of every file that may concern us, by its absolute path.
 
     Hidden files and folders are passed over (copying programs write under such names), and so is `keep_out`, the folder of
     our own products. Links to folders are not followed: they may lead round in a circle.
     """
-    found: dict[str, Stat] = {}
-    for folder in folders:
-        found.update(_walk(folder.absolute(), keep_out))
-    return found
+    return Scanner(folders, keep_out).look()
 
 
 def is_raw(path: str) -> bool:
@@ -46,21 +54,77 @@ def is_sidecar(path: str) -> bool:
     return path.lower().endswith(SIDECARS)
 
 
-def _walk(folder: Path, keep_out: Path) -> Iterator[tuple[str, Stat]]:
-    if folder == keep_out:
-        return
-    try:
-        entries = list(os.scandir(folder))
-    except OSError:
-        return  # not there yet, or gone again: the next look will tell
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
+class Scanner:
+    """Folders that are looked into again and again; the arguments are those of `scan`."""
+
+    def __init__(self, folders: Iterable[Path], keep_out: Path) -> None:
+        self._tops = [str(folder.absolute()) for folder in folders]
+        self._keep_out = str(keep_out)
+        self._known: dict[str, _Folder] = {}
+
+    @property
+    def found(self) -> dict[str, Stat]:
+        """Every file, as it was when it was last looked at."""
+        return {path: stat for folder in self._known.values() for path, stat in folder.files.items()}
+
+    def look(self) -> dict[str, Stat]:
+        """Look at every file."""
+        self._known.clear()
+        for top in self._tops:
+            self._list(top)
+        return self.found
+
+    def look_for_news(self, watched: Iterable[str]) -> dict[str, Stat]:
+        """Look at folders in which a file was made or removed, and at the files watched; returns those looked at.
+
+        A file that is written anew in its place is not seen, unless it is watched: for these, `look` now and then.
+        """
+        seen: dict[str, Stat] = {}
+        for path in dict.fromkeys([*self._tops, *self._known]):
+            if _may_have_changed(path, self._known.get(path)):
+                seen |= self._list(path)
+        for path in watched:
+            folder = self._known.get(os.path.dirname(path))  # noqa: PTH120 - many times a second
+            if folder is None or path in seen or path not in folder.files:
+                continue
+            try:
+                found = os.stat(path)  # noqa: PTH116 - as above
+            except OSError:
+                continue  # gone, as its folder will show
+            seen[path] = folder.files[path] = Stat(found.st_size, found.st_mtime_ns)
+        return seen
+
+    def _list(self, path: str) -> dict[str, Stat]:
+        """Look up a folder, and those in it that are not known yet."""
+        self._known.pop(path, None)
+        if path == self._keep_out:
+            return {}
         try:
-            if entry.is_dir(follow_symlinks=False):
-                yield from _walk(Path(entry.path), keep_out)
-            elif is_raw(entry.name) or is_sidecar(entry.name):
-                stat = entry.stat()
-                yield entry.path, Stat(stat.st_size, stat.st_mtime_ns)
+            mtime_ns = os.stat(path).st_mtime_ns  # noqa: PTH116 - first: what comes while it is read is then seen next time
+            entries = list(os.scandir(path))
         except OSError:
-            continue
+            return {}  # not there yet, or gone again: the next look will tell
+        found: dict[str, Stat] = {}
+        self._known[path] = folder = _Folder(mtime_ns, {})
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    found |= self._list(entry.path) if entry.path not in self._known else {}
+                elif is_raw(entry.name) or is_sidecar(entry.name):
+                    stat = entry.stat()
+                    folder.files[entry.path] = Stat(stat.st_size, stat.st_mtime_ns)
+            except OSError:
+                continue
+        return found | folder.files
+
+
+def _may_have_changed(path: str, known: _Folder | None) -> bool:
+    if known is None:
+        return True
+    try:
+        mtime_ns = os.stat(path).st_mtime_ns  # noqa: PTH116 - many times a second
+    except OSError:
+        return True
+    return mtime_ns != known.mtime_ns or abs(time.time() - 1e-9 * mtime_ns) < YOUNG_SECONDS
