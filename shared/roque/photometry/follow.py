@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from roque.frames import CCD
 from roque.photometry.kernels.ccd import COUNTS_COLUMN, Rows, make_rows, measure_ccd
+from roque.photometry.kernels.compiled import entry
 from roque.photometry.kernels.extraction import ExtractionMemory, ExtractionSettings
 from roque.photometry.kernels.tracking import START_BETA, START_FWHM, Stars, TrackMemory, TrackSettings
 from roque.photometry.measurements import Measurements, empty
@@ -56,6 +57,12 @@ class Follower:
         self._values, self._shape = state.values.copy(), state.shape.copy()
         self._all_rows = make_rows(capacity, len(state.apertures))
         self.clear()
+        s = setup
+        # numba would find out with each call which arrays these are, which takes as long as to measure a star
+        self._measure = entry(
+            measure_ccd, s.tracking, s.extraction, s.stars, s.pixels.table, s.windows, 0.0, self._values, self._shape,
+            *s.memory, self._all_rows, 0,
+        )  # fmt: skip
 
     def clear(self) -> None:
         """Forget the rows, but not the state."""
@@ -81,7 +88,7 @@ class Follower:
         """
         s = self.setup
         scale = s.pixels.point(ccd)
-        measure_ccd(
+        self._measure(
             s.tracking, s.extraction, s.stars, s.pixels.table, s.windows, scale, self._values, self._shape, *s.memory,
             self._all_rows, len(self.blocks),
         )  # fmt: skip

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from numba import njit
+from numba import njit, typeof
 
-__all__ = ["inlined", "inner", "kernel"]
+__all__ = ["entry", "inlined", "inner", "kernel"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -34,6 +34,14 @@ def inlined(function: F) -> F:
     """Compile a function into its callers, so that their loops can be vectorised."""
     compiled: F = _stamped(njit(**_OPTIONS, inline="always")(function))
     return compiled
+
+
+def entry(function: Any, *arguments: Any) -> Callable[..., Any]:
+    """Compiled code for arguments like these, to be called with others of the very same types: nothing is checked any more."""
+    kinds = tuple(typeof(argument) for argument in arguments)  # type: ignore[no-untyped-call]
+    function.compile(kinds)
+    code: Callable[..., Any] = function.overloads[kinds].entry_point
+    return code
 
 
 def _stamped(dispatcher: Any) -> Any:

@@ -50,7 +50,7 @@ class ExtractionMemory(NamedTuple):
     """Memory of an extraction and its results."""
 
     sky: Counts
-    """Sky pixels of an aperture."""
+    """Sky pixels of an aperture, and one place more."""
     scratch: Counts
     sums: SumMemory
     xoffsets: Floats
@@ -64,8 +64,8 @@ class ExtractionMemory(NamedTuple):
 def make_extraction_memory(npixels: int, noffsets: int, dtype: np.dtype[Any]) -> ExtractionMemory:
     """Allocate memory for apertures with boxes of up to `npixels` pixels."""
     return ExtractionMemory(
-        np.zeros(npixels, dtype),
-        np.zeros(npixels, dtype),
+        np.zeros(npixels + 1, dtype),
+        np.zeros(npixels + 1, dtype),
         make_sum_memory(dtype),
         np.zeros(noffsets),
         np.zeros(noffsets),
@@ -152,12 +152,14 @@ def extract(
     flag = _edges(xfirst, yfirst, xbin, ybin, nx, ny, x, y, rtarg, rsky2, extra)
     size = math.sqrt(xbin * ybin)
     reach = rtarg + size / 2.0
-    peak, any_pixel = _brightest(patch.raw, xfirst, yfirst, xbin, ybin, nx, ny, x, y, reach)
+    peak, any_pixel = _brightest(patch.raw, xfirst, yfirst, xbin, ybin, nx, ny, x, y, reach, extra[:0])
     if not any_pixel:
         memory.numbers[3] = flag | _NO_DATA | _NO_EXTRACTION
         return
     zero = patch.proc.dtype.type(0)
-    n = _sky_pixels(patch, xfirst, yfirst, xbin, ybin, nx, ny, x, y, rsky1, rsky2, rtarg, mask, extra, memory)
+    n = _sky_pixels(
+        patch, xfirst, yfirst, xbin, ybin, nx, ny, x, y, rsky1, rsky2, rtarg, mask, extra, not settings.clipped, memory
+    )
     level, rms, skye, nsky = _sky(settings, n, patch.proc, memory)
     if nsky == 0:
         flag |= _NO_SKY
@@ -173,9 +175,11 @@ def extract(
     counts, variance, total = 0.0, 0.0, 0.0
     by_variance = settings.variance and nsky > 0
     reach2 = reach * reach
-    for j in range(ny):
+    left, right = _span(x, xfirst, xbin, nx, reach, extra, 0)
+    low, high = _span(y, yfirst, ybin, ny, reach, extra, 1)
+    for j in range(low, high):
         dy = yfirst + ybin * j - y
-        for i in range(nx):
+        for i in range(left, right):
             dx = xfirst + xbin * i - x
             r2 = dx * dx + dy * dy
             w = 0.0
@@ -240,15 +244,39 @@ def _edges(
 
 
 @inner
+def _span(centre: float, first: float, step: int, number: int, reach: float, extra: Floats, axis: int) -> tuple[int, int]:
+    """First and last + 1 of the pixels along an axis that circles around a centre, and extra ones, can reach."""
+    low, high = 0.0, 0.0
+    for k in range(extra.shape[0]):
+        low, high = min(low, extra[k, axis]), max(high, extra[k, axis])
+    # a pixel more on both sides, for rounding
+    start = math.floor((centre + low - reach - first) / step)
+    end = math.ceil((centre + high + reach - first) / step)
+    return max(0, start), min(number, end + 1)
+
+
+@inner
 def _brightest(
-    raw: Counts, xfirst: float, yfirst: float, xbin: int, ybin: int, nx: int, ny: int, x: float, y: float, reach: float
+    raw: Counts,
+    xfirst: float,
+    yfirst: float,
+    xbin: int,
+    ybin: int,
+    nx: int,
+    ny: int,
+    x: float,
+    y: float,
+    reach: float,
+    none: Floats,
 ) -> tuple[int, bool]:
-    """Brightest raw pixel of the target circle, and whether it has any."""
+    """Brightest raw pixel of the target circle, and whether it has any; `none` stands for extra circles."""
     found = False
     peak = raw[0]
-    for j in range(ny):
+    left, right = _span(x, xfirst, xbin, nx, reach, none, 0)
+    low, high = _span(y, yfirst, ybin, ny, reach, none, 1)
+    for j in range(low, high):
         dy = yfirst + ybin * j - y
-        for i in range(nx):
+        for i in range(left, right):
             dx = xfirst + xbin * i - x
             if dx * dx + dy * dy < reach * reach:
                 value = raw[j * nx + i]
@@ -274,29 +302,31 @@ def _sky_pixels(
     rtarg: float,
     mask: Floats,
     extra: Floats,
+    with_variance: bool,
     memory: ExtractionMemory,
 ) -> int:
-    """Collect the pixels of the sky annulus, row after row, and their photon variances; returns their number."""
-    zero = patch.proc.dtype.type(0)
+    """Collect the pixels of the sky annulus, row after row, and their photon variances if wanted; returns their number."""
+    number = patch.proc.dtype.type
+    photon = number(0)
     n = 0
+    inner2, outer2 = rsky1 * rsky1, rsky2 * rsky2
     for j in range(ny):
         dy = yfirst + ybin * j - y
         for i in range(nx):
             dx = xfirst + xbin * i - x
             d2 = dx * dx + dy * dy
-            if not rsky1 * rsky1 < d2 < rsky2 * rsky2:
-                continue
-            keep = True
+            # written without a branch, which would be guessed wrong at every crossing of a circle
+            keep = (d2 > inner2) & (d2 < outer2)
             for k in range(mask.shape[0]):
-                keep = keep and (dx - mask[k, 0]) ** 2 + (dy - mask[k, 1]) ** 2 > mask[k, 2] ** 2
+                keep &= (dx - mask[k, 0]) ** 2 + (dy - mask[k, 1]) ** 2 > mask[k, 2] ** 2
             for k in range(extra.shape[0]):
-                keep = keep and (dx - extra[k, 0]) ** 2 + (dy - extra[k, 1]) ** 2 > rtarg**2
-            if keep:
-                pixel = j * nx + i
-                value = patch.proc[pixel]
-                memory.sky[n] = value
-                memory.scratch[n] = patch.R[pixel] * patch.R[pixel] + max(zero, value) / patch.G[pixel]
-                n += 1
+                keep &= (dx - extra[k, 0]) ** 2 + (dy - extra[k, 1]) ** 2 > rtarg**2
+            pixel = j * nx + i
+            memory.sky[n] = patch.proc[pixel]
+            if with_variance:
+                photon = max(number(0), patch.proc[pixel]) / patch.G[pixel]
+                memory.scratch[n] = patch.R[pixel] * patch.R[pixel] + photon
+            n += keep
     return n
 
 
@@ -318,9 +348,9 @@ def _sky(settings: ExtractionSettings, n: int, proc: Counts, memory: ExtractionM
         limit = threshold * rms
         kept = 0
         for i in range(n):
-            if abs(sky[i] - level) < limit:
-                sky[kept] = sky[i]
-                kept += 1
+            value = sky[i]
+            sky[kept] = value
+            kept += abs(value - level) < limit
         if kept == n:
             return level, rms, np.float64(rms) / math.sqrt(n), n
         n = kept

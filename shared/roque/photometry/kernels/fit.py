@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roque.photometry.kernels.compiled import inlined, inner, kernel
+from roque.photometry.kernels.dot import LANES
 from roque.photometry.kernels.levmar import CONVERGED, EXHAUSTED, Problem, Solver, make_solver, minimise
 from roque.photometry.kernels.outcome import (
     FIT_COVARIANCE,
@@ -19,7 +20,7 @@ from roque.photometry.kernels.outcome import (
     FIT_SINGULAR,
     OK,
 )
-from roque.photometry.kernels.profiles import BETA, FWHM, LANES, MOFFAT, NPARAMETERS, subgrid
+from roque.photometry.kernels.profiles import BETA, FWHM, MOFFAT, NPARAMETERS, subgrid
 
 __all__ = ["FitMemory", "FitSettings", "fit_star", "make_fit_memory"]
 
@@ -202,20 +203,25 @@ def _load(
     """Take the pixels in the circle around the centre of the box; returns their number, without and with padding."""
     zero = proc.dtype.type(0)
     xhalf, yhalf = xbin * (nx - 1) / 2.0, ybin * (ny - 1) / 2.0
-    limit = _EXTENT * min(xhalf, yhalf)
+    limit2 = (_EXTENT * min(xhalf, yhalf)) ** 2
     used = 0
     for j in range(ny):
-        y = yfirst + ybin * j
-        for i in range(nx):
-            x = xfirst + xbin * i
-            if math.sqrt((x - (xfirst + xhalf)) ** 2 + (y - (yfirst + yhalf)) ** 2) < limit:
-                k = j * nx + i
-                problem.x[used] = x
-                problem.y[used] = y
-                problem.data[used] = proc[k]
-                # in the dtype of the data, as numpy would
-                problem.weight[used] = 1.0 / np.float64(np.sqrt(R[k] * R[k] + max(zero, deb[k]) / G[k]))
-                used += 1
+        left2 = limit2 - (ybin * j - yhalf) ** 2  # of the square of the distance in x
+        left = 0
+        while left < nx and not (xbin * left - xhalf) ** 2 < left2:
+            left += 1
+        right = nx
+        while right > left and not (xbin * (right - 1) - xhalf) ** 2 < left2:
+            right -= 1
+        k = j * nx + left
+        for i in range(right - left):
+            problem.x[used + i] = xfirst + xbin * (left + i)
+            problem.y[used + i] = yfirst + ybin * j
+            problem.data[used + i] = proc[k + i]
+            # in the dtype of the data, as numpy would
+            sigma = np.sqrt(R[k + i] * R[k + i] + max(zero, deb[k + i]) / G[k + i])
+            problem.weight[used + i] = 1.0 / np.float64(sigma)
+        used += right - left
     n = used
     while n % LANES:
         problem.x[n] = xfirst

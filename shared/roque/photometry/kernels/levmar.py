@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roque.photometry.kernels.compiled import inlined, inner, kernel
-from roque.photometry.kernels.profiles import LANES, NPARAMETERS, gram, linearise
+from roque.photometry.kernels.dot import gram
+from roque.photometry.kernels.profiles import NPARAMETERS, linearise
 from roque.photometry.kernels.trust import step_length
 
 __all__ = ["CONVERGED", "Problem", "Solver", "make_solver", "minimise"]
@@ -49,7 +50,6 @@ class Solver(NamedTuple):
 
     rows: Floats
     """Residuals and their derivatives, shape (7, pixels)."""
-    lanes: Floats
     products: Floats
     """Products of the rows at the point tried, and at the point reached."""
     reached: Floats
@@ -67,7 +67,6 @@ def make_solver(npixels: int) -> Solver:
     n = 1 + NPARAMETERS
     return Solver(
         rows=np.zeros((n, npixels)),
-        lanes=np.zeros((n, n, LANES)),
         products=np.zeros((n, n)),
         reached=np.zeros((n, n)),
         R=np.zeros((NPARAMETERS, NPARAMETERS)),
@@ -198,7 +197,7 @@ def _evaluate(method: int, problem: Problem, n: int, nx: int, ny: int, parameter
         method, parameters, problem.x, problem.y, problem.data, problem.weight, n,
         problem.xoffsets, nx, problem.yoffsets, ny, solver.rows,
     )  # fmt: skip
-    gram(solver.rows, solver.chosen, 1 + nfree, n, solver.lanes, solver.products)
+    gram(solver.rows, solver.chosen, 1 + nfree, n, solver.products)
 
 
 @inlined

@@ -22,13 +22,11 @@ __all__ = [
     "FWHM",
     "GAUSSIAN",
     "HEIGHT",
-    "LANES",
     "MOFFAT",
     "NPARAMETERS",
     "SKY",
     "X",
     "Y",
-    "gram",
     "linearise",
     "profile",
     "shape",
@@ -40,9 +38,6 @@ Floats = NDArray[np.float64]
 GAUSSIAN, MOFFAT = 0, 1
 SKY, HEIGHT, X, Y, FWHM, BETA = range(6)
 NPARAMETERS = 6
-LANES = 64
-"""Pixels are taken in blocks of this length, the last one filled up with pixels of weight zero."""
-
 _LEAST_BETA = 0.01
 
 
@@ -223,28 +218,3 @@ def _scale(parameters: Floats, mean: float, data: Floats, weight: Floats, n: int
         rows[4, i] *= -light
         rows[5, i] *= -light / fwhm
         rows[6, i] *= -light
-
-
-@kernel
-def gram(rows: Floats, chosen: NDArray[np.int64], nchosen: int, n: int, lanes: Floats, products: Floats) -> None:
-    """Sum products of rows over pixels: ``products[i, j] = sum(rows[chosen[i]] * rows[chosen[j]])``.
-
-    The sums run in LANES independent lanes, which a compiler can turn into vector instructions without changing a bit.
-    """
-    for i in range(nchosen):
-        for j in range(i + 1):
-            for lane in range(LANES):
-                lanes[i, j, lane] = 0.0
-    for start in range(0, n, LANES):
-        for i in range(nchosen):
-            first = rows[chosen[i], start : start + LANES]
-            for j in range(i + 1):
-                second = rows[chosen[j], start : start + LANES]
-                for lane in range(LANES):
-                    lanes[i, j, lane] += first[lane] * second[lane]
-    for i in range(nchosen):
-        for j in range(i + 1):
-            total = 0.0
-            for lane in range(LANES):
-                total += lanes[i, j, lane]
-            products[i, j] = products[j, i] = total
