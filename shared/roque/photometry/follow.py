@@ -160,7 +160,7 @@ def collect(followers: Iterable[Follower], monitor: Mapping[str, Collection[str]
         starts = ends[follower.blocks] - len(follower.labels)
         rows[starts[:, np.newaxis] + np.arange(len(follower.labels))] = table
         name, frames, made = follower.setup.name, table["frame"][:, 0], follower.rows
-        notes.add_outcomes(name, follower.labels, follower.setup.stars.reference, frames, made.outcomes)
+        notes.add_outcomes(name, follower.labels, follower.setup.stars.reference, frames, made.outcomes, made.details)
         notes.add_flags(name, follower.labels, monitor, frames, made.integers[..., 3])
         follower.clear()
     for name in rows.dtype.names or ():

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roque.photometry.flags import DESCRIPTIONS, Flag
-from roque.photometry.kernels.outcome import OK, WORDS
+from roque.photometry.kernels.outcome import OK, UNITS, WORDS
 
 __all__ = ["Note", "Notes"]
 
@@ -25,7 +25,8 @@ class Note:
     Parameters
     ----------
     kind : str
-        Stable name of what happened, for filters: 'reference', 'fit', 'monitor', 'no_window', 'levels', 'calibration', 'box'.
+        Stable name of what happened, for filters: 'reference', 'fit', 'monitor', 'no_window', 'levels', 'calibration', 'box',
+        'trim'.
     text : str
         In words.
     ccd, aperture : str
@@ -34,6 +35,8 @@ class Note:
         First and last frame concerned; 0 where it is not about frames.
     count : int
         Number of frames.
+    detail : str
+        A number that goes with the first of them, with its unit.
     """
 
     kind: str
@@ -43,6 +46,7 @@ class Note:
     frame: int = 0
     last_frame: int = 0
     count: int = 1
+    detail: str = ""
 
     def __str__(self) -> str:
         where = [f"CCD {self.ccd}"] if self.ccd else []
@@ -51,7 +55,8 @@ class Note:
             where.append(f"{self.count} frames from {self.frame} to {self.last_frame}")
         elif self.frame:
             where.append(f"frame {self.frame}")
-        return f"{', '.join(where)}: {self.text}" if where else self.text
+        text = f"{self.text} ({self.detail})" if self.detail else self.text
+        return f"{', '.join(where)}: {text}" if where else text
 
 
 class Notes:
@@ -82,19 +87,21 @@ class Notes:
         references: NDArray[np.bool_],
         frames: NDArray[np.int32],
         outcomes: NDArray[np.int64],
+        details: NDArray[np.float64],
     ) -> None:
-        """Take down what became of the apertures of a CCD; `outcomes` has shape (frames, apertures)."""
+        """Take down what became of the apertures of a CCD; `outcomes` and `details` have shape (frames, apertures)."""
         for k, label in enumerate(labels):
             for outcome in np.unique(outcomes[:, k]):
                 if outcome == OK:
                     continue
-                at = frames[outcomes[:, k] == outcome]
-                what = WORDS[int(outcome)]
+                where = outcomes[:, k] == outcome
+                what, unit = WORDS[int(outcome)], UNITS.get(int(outcome))
+                detail = f"{details[where, k][0]:.1f} {unit}" if unit else ""
                 if references[k]:
                     text = f"{what}; the CCD followed its other references, or stayed where it was"
                 else:
                     text = f"{what}; the aperture moved as the references did, or stayed"
-                self._add_frames("reference" if references[k] else "fit", text, ccd, label, at)
+                self._add_frames("reference" if references[k] else "fit", text, ccd, label, frames[where], detail)
 
     def add_flags(
         self,
@@ -116,9 +123,17 @@ class Notes:
         """Notes in the order in which they were first taken."""
         return list(self._notes.values())
 
-    def _add_frames(self, kind: str, text: str, ccd: str, label: str, at: NDArray[Any]) -> None:
+    def _add_frames(self, kind: str, text: str, ccd: str, label: str, at: NDArray[Any], detail: str = "") -> None:
+        first, last = int(at.min()), int(at.max())
         self.add(
             Note(
-                kind=kind, text=text, ccd=ccd, aperture=label, frame=int(at.min()), last_frame=int(at.max()), count=int(at.size)
+                kind=kind,
+                text=text,
+                ccd=ccd,
+                aperture=label,
+                frame=first,
+                last_frame=last,
+                count=int(at.size),
+                detail=f"{detail} in frame {first}" if detail and at.size > 1 else detail,
             )
         )

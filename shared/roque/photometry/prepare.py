@@ -94,6 +94,7 @@ def make_memory(recipe: Recipe, geometries: Iterable[Geometry], dtype: np.dtype[
         fit=make_fit_memory(npixels, noffsets),
         box=np.zeros(4, np.int64),
         search_box=np.zeros(4, np.int64),
-        sums=np.zeros(7),
+        sums=np.zeros(4),
+        peak=np.zeros(3),
     )
     return tracking, make_extraction_memory(npixels, noffsets, dtype)

@@ -17,6 +17,7 @@ __all__ = [
     "NO_PEAK",
     "OK",
     "REFERENCES_DISAGREE",
+    "UNITS",
     "WORDS",
 ]
 
@@ -51,3 +52,6 @@ WORDS = {
     REFERENCES_DISAGREE: "reference apertures moved differently by more than fit_diff",
 }
 """What each outcome but OK means."""
+
+UNITS = {FIT_LOW: "ADU", FIT_SHIFTED: "pixels", REFERENCES_DISAGREE: "pixels"}
+"""Units of the number that goes with an outcome, where one does: the height found, or how far apart."""

@@ -108,7 +108,9 @@ class TrackMemory(NamedTuple):
     box: Integers
     search_box: Integers
     sums: Floats
-    """Sums over fits of fwhm/error**2, 1/error**2, the same of beta; start of a fit: x, y, peak."""
+    """Sums over fits of fwhm/error**2, 1/error**2, and the same of beta."""
+    peak: Floats
+    """Where a fit starts: x, y, counts."""
 
 
 @inlined
@@ -154,7 +156,7 @@ def move_apertures(
         _forget(values)
         ccd[MFWHM] = ccd[MBETA] = -1.0
         return
-    memory.sums[:4] = 0.0
+    memory.sums[:] = 0.0
     has_references = False
     for k in range(number):
         has_references = has_references or stars.reference[k]
@@ -212,7 +214,7 @@ def _references(
         if not stars.reference[k]:
             continue
         x, y = values[k, X] + xshift, values[k, Y] + yshift
-        status = _search(settings, table, windows[k], scale, x, y, settings.height_min_ref, memory, details, k)
+        status = _search(settings, table, windows[k], scale, x, y, settings.height_min_ref, memory)
         if status == OK:
             fwhm = ccd[MFWHM] if ccd[MFWHM] > 0.0 else ccd[START_FWHM]
             beta = ccd[MBETA] if ccd[MBETA] > 0.0 else ccd[START_BETA]
@@ -296,7 +298,7 @@ def _follow(
     if has_references:
         status = _expect(settings, table, windows[k], scale, x + xshift, y + yshift, x0, y0, memory)
     else:
-        status = _search(settings, table, windows[k], scale, x, y, settings.height_min_nrf, memory, details, k)
+        status = _search(settings, table, windows[k], scale, x, y, settings.height_min_nrf, memory)
     if status == OK:
         fwhm = values[k, FWHM_A] if values[k, FWHM_ERROR] > 0.0 else ccd[START_FWHM]
         beta = values[k, BETA_A] if values[k, BETA_ERROR] > 0.0 else ccd[START_BETA]
@@ -348,10 +350,8 @@ def _search(
     y: float,
     threshold: float,
     memory: TrackMemory,
-    details: Floats,
-    k: int,
 ) -> int:
-    """Find the peak nearest to (x, y); the start of a fit goes to ``sums[4:]``."""
+    """Find the peak nearest to (x, y), for a fit to start at."""
     half, box, patch = settings.search_half_width, memory.search_box, memory.patch
     if window < 0 or not cut_box(table, window, x, y, half, half, box):
         return BOX_EMPTY
@@ -359,11 +359,10 @@ def _search(
     xfirst, yfirst, xbin, ybin = _grid(table, window, box)
     column, row = (x - xfirst) / xbin, (y - yfirst) / ybin
     if not nearest_peak(patch.proc, box[2], box[3], column, row, threshold, not settings.search_fft, memory.search):
-        details[k] = threshold
         return NO_PEAK
     i, j = memory.search.pixel[0], memory.search.pixel[1]
-    memory.sums[4], memory.sums[5] = xfirst + xbin * i, yfirst + ybin * j
-    memory.sums[6] = patch.proc[j * box[2] + i]
+    memory.peak[0], memory.peak[1] = xfirst + xbin * i, yfirst + ybin * j
+    memory.peak[2] = patch.proc[j * box[2] + i]
     return OK
 
 
@@ -379,7 +378,7 @@ def _expect(
     y: float,
     memory: TrackMemory,
 ) -> int:
-    """Take the pixel at an expected position as the peak; the start of a fit goes to ``sums[4:]``."""
+    """Take the pixel at an expected position as the peak, for a fit to start at."""
     half, box, patch = settings.search_half_width, memory.search_box, memory.patch
     if window < 0 or not cut_box(table, window, xbox, ybox, half, half, box):
         return BOX_EMPTY
@@ -392,7 +391,7 @@ def _expect(
     pixel = memory.box
     pixel[0], pixel[1], pixel[2], pixel[3] = box[0] + i, box[1] + j, 1, 1
     calibrate_box(table, window, pixel, scale, patch)
-    memory.sums[4], memory.sums[5], memory.sums[6] = x, y, patch.proc[0]
+    memory.peak[0], memory.peak[1], memory.peak[2] = x, y, patch.proc[0]
     return OK
 
 
@@ -409,9 +408,9 @@ def _fit(
     details: Floats,
     k: int,
 ) -> int:
-    """Fit the star at the start in ``sums[4:]`` and check what comes out."""
+    """Fit the star at the peak and check what comes out."""
     half, box, patch, start = settings.fit_half_width, memory.box, memory.patch, memory.fit.start
-    x, y, peak = memory.sums[4], memory.sums[5], memory.sums[6]
+    x, y, peak = memory.peak[0], memory.peak[1], memory.peak[2]
     if not cut_box(table, window, x, y, half, half, box):
         return BOX_EMPTY
     calibrate_box(table, window, box, scale, patch)

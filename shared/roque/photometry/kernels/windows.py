@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from roque.errors import BadInput
 from roque.frames import Geometry
 from roque.frames.window import RawWords
-from roque.photometry.kernels.compiled import inner, kernel
+from roque.photometry.kernels.compiled import inlined, kernel
 
 __all__ = [
     "BIAS",
@@ -190,7 +190,7 @@ def calibrate_box(table: Table, window: int, box: NDArray[np.int64], scale: floa
         _divide(table, window, x0, y0, nx, ny, proc)
 
 
-@inner
+@inlined
 def _decode(table: Table, window: int, x0: int, y0: int, nx: int, ny: int, raw: NDArray[np.floating[Any]]) -> None:
     kind = table[window, _KIND]
     if kind <= CALIBRATED:
@@ -207,7 +207,7 @@ def _decode(table: Table, window: int, x0: int, y0: int, nx: int, ny: int, raw: 
             raw[j * nx + i] = word
 
 
-@inner
+@inlined
 def _copy(table: Table, window: int, plane: int, x0: int, y0: int, nx: int, ny: int, target: NDArray[np.floating[Any]]) -> None:
     column = _PLANES + 4 * plane
     address = table[window, column + _ADDRESS]
@@ -222,7 +222,7 @@ def _copy(table: Table, window: int, plane: int, x0: int, y0: int, nx: int, ny: 
                 target[j * nx + i] = _number(address, first + i * xstep, target)
 
 
-@inner
+@inlined
 def _divide(table: Table, window: int, x0: int, y0: int, nx: int, ny: int, target: NDArray[np.floating[Any]]) -> None:
     column = _PLANES + 4 * FLAT
     address = table[window, column + _ADDRESS]
