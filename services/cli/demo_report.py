@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import click
-import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from roque.archive import Record
+from roque.archive.aperture_sets import load_apertures
 from roque.archive.bulk import load_measurements
-from roque.archive.models import Aperture, Job, Product, Reduction, Run
+from roque.archive.models import Job, Product, Reduction, Run
 from roque.archive.products import ProductStore
 from roque.archive.progress import run_state
-from roque.simulation.eclipse import Eclipse, EclipseFit, fit_eclipse
-from roque.simulation.night import COMPARISONS, TARGET, NightTruth
+from roque.simulation.night import NightTruth
+from roque.simulation.recovery import Recovery, recover_eclipses
 from services.cli.output import Column, table
 from services.cli.summary import summarise
 
-__all__ = ["measure", "report"]
+__all__ = ["report"]
 
 SIGMAS = 3.0
 DEPTH_ERROR = 0.01  # of the depth
@@ -37,12 +36,13 @@ def report(record: Record, store: ProductStore, truth: NightTruth, folder: Path)
             session.scalars(select(Reduction).where(Reduction.run_id == run.id, Reduction.state == "done")).unique().one()
         )
         faults = _failures(session, truth)
-        fits = measure(session, reduction, truth)
+        apertures = load_apertures(session, reduction.aperture_set_id)
+        found = recover_eclipses(load_measurements(session, reduction.id), apertures, truth)
         products = session.scalars(select(Product).where(Product.run_id == run.id, Product.state == "current")).all()
     click.echo("\nMasters chosen for the binary")
     table([Column("MASTER"), Column("WHY")], sorted(reduction.choices.items()))
     click.echo("\nThe eclipse, measured and put in")
-    faults += _eclipses(fits, truth)
+    faults += _eclipses(found)
     click.echo("\nProducts of the binary")
     table([Column("KIND"), Column("FILE")], [(product.kind, str(store.path(product.uri))) for product in products])
     for fault in faults:
@@ -50,44 +50,19 @@ def report(record: Record, store: ProductStore, truth: NightTruth, folder: Path)
     return not faults
 
 
-def measure(session: Session, reduction: Reduction, truth: NightTruth) -> dict[str, EclipseFit]:
-    """Fit the eclipse in the light curve of each CCD: the target over the sum of the comparison stars.
-
-    Times count from the integer day of the mid-time put in.
-    """
-    places = session.scalars(select(Aperture).where(Aperture.aperture_set_id == reduction.aperture_set_id)).all()
-    fits = {}
-    for ccd in truth.eclipses:
-        curves = {}
-        for star in (TARGET, *COMPARISONS):
-            label = min((a for a in places if a.ccd == ccd), key=lambda a: math.hypot(a.x - star.x, a.y - star.y)).label
-            curves[star.name] = load_measurements(session, reduction.id, ccd=ccd, aperture=label)
-        target, *others = curves.values()
-        total = np.sum([other["counts"] for other in others], axis=0)
-        noise = np.sqrt(np.sum([other["countse"] ** 2 for other in others], axis=0))
-        ratio = target["counts"] / total
-        error = np.abs(ratio) * np.hypot(target["countse"] / target["counts"], noise / total)
-        good = np.all([curve["flag"] == 0 for curve in curves.values()], axis=0) & target["time_ok"]
-        times = (target["mjd_int"] - truth.eclipses[ccd].mid_int) + target["mjd_frac"]
-        fits[ccd] = fit_eclipse(times[good], target["exposure"][good], ratio[good], error[good])
-    return fits
-
-
-def _eclipses(fits: dict[str, EclipseFit], truth: NightTruth) -> list[str]:
+def _eclipses(found: dict[str, Recovery]) -> list[str]:
     rows: list[tuple[str, ...]] = []
     faults: list[str] = []
-    for ccd, fit in fits.items():
-        put_in: Eclipse = truth.eclipses[ccd]
-        seconds = (fit.mid - put_in.mid_frac) * 86400.0
-        depth_pull, mid_pull = (fit.depth - put_in.depth) / fit.depth_error, seconds / fit.mid_error
+    for ccd, one in found.items():
+        fit, put_in = one.fit, one.put_in
         rows.append(
-            (ccd, f"{fit.depth:.5f}", f"{fit.depth_error:.5f}", f"{put_in.depth:.5f}", f"{depth_pull:+.1f}",
-             f"{seconds:+.3f}", f"{fit.mid_error:.3f}", f"{mid_pull:+.1f}")
+            (ccd, f"{fit.depth:.5f}", f"{fit.depth_error:.5f}", f"{put_in.depth:.5f}", f"{one.depth_pull:+.1f}",
+             f"{one.mid_offset:+.3f}", f"{fit.mid_error:.3f}", f"{one.mid_pull:+.1f}")
         )  # fmt: skip
-        if abs(depth_pull) > SIGMAS or fit.depth_error > DEPTH_ERROR * put_in.depth:
+        if abs(one.depth_pull) > SIGMAS or one.depth_error > DEPTH_ERROR:
             faults.append(f"CCD {ccd}: depth {fit.depth:.5f} +- {fit.depth_error:.5f}, put in {put_in.depth:.5f}")
-        if abs(mid_pull) > SIGMAS or abs(seconds) > MID_SECONDS:
-            faults.append(f"CCD {ccd}: mid-time off by {seconds:+.3f} +- {fit.mid_error:.3f} s")
+        if abs(one.mid_pull) > SIGMAS or abs(one.mid_offset) > MID_SECONDS:
+            faults.append(f"CCD {ccd}: mid-time off by {one.mid_offset:+.3f} +- {fit.mid_error:.3f} s")
     titles = ("CCD", "DEPTH", "ERROR", "PUT IN", "SIGMAS", "MID-TIME OFF, s", "ERROR, s", "SIGMAS")
     table([Column(title, number=title != "CCD") for title in titles], rows)
     return faults
