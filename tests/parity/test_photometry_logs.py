@@ -23,13 +23,44 @@ from roque.photometry.reduce_file import read_reduce_file
 from roque.spool import data_source
 
 STEPS = (
-    [f"A_{name}" for name in "genred moffat gauss optimal optgauss fixed nocal photon biasonly noflat resize_fixed".split()]
-    + [
-        f"A_{name}"
-        for name in "opt_fixedsize photon_nocal ndiv fwhmfixed fft toffset skipbadt_no thresh2 demask first11".split()
-    ]
-    + [f"B_{name}" for name in "genred moffat gauss optimal optgauss fixed photon hf".split()]
-    + [f"C_{name}" for name in "genred moffat gauss optimal optgauss fixed nocal photon defringe".split()]
+    "A_genred",
+    "A_moffat",
+    "A_gauss",
+    "A_optimal",
+    "A_optgauss",
+    "A_fixed",
+    "A_nocal",
+    "A_photon",
+    "A_biasonly",
+    "A_noflat",
+    "A_resize_fixed",
+    "A_opt_fixedsize",
+    "A_photon_nocal",
+    "A_ndiv",
+    "A_fwhmfixed",
+    "A_fft",
+    "A_toffset",
+    "A_skipbadt_no",
+    "A_thresh2",
+    "A_demask",
+    "A_first11",
+    "B_genred",
+    "B_moffat",
+    "B_gauss",
+    "B_optimal",
+    "B_optgauss",
+    "B_fixed",
+    "B_photon",
+    "B_hf",
+    "C_genred",
+    "C_moffat",
+    "C_gauss",
+    "C_optimal",
+    "C_optgauss",
+    "C_fixed",
+    "C_nocal",
+    "C_photon",
+    "C_defringe",
 )
 """Every reduction of the golden manifest that the pipeline itself could do, but for two: see the tests of their own."""
 
