@@ -143,6 +143,7 @@ def upgrade() -> None:
         sa.Column("bad_times", sa.Integer(), nullable=False),
         sa.Column("problems", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("hints", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("recipe_id", sa.Integer(), nullable=True),
         sa.Column("unsettled", sa.Boolean(), nullable=False),
         sa.Column("waiting", sa.Text(), nullable=True),
         sa.Column("urgent", sa.Boolean(), nullable=False),
@@ -151,6 +152,7 @@ def upgrade() -> None:
         sa.CheckConstraint("state IN ('growing', 'complete', 'failed', 'superseded', 'conflict')", name=op.f("ck_run_state")),
         sa.ForeignKeyConstraint(["instrument_id"], ["instrument.id"], name=op.f("fk_run_instrument_id")),
         sa.ForeignKeyConstraint(["night_id"], ["night.id"], name=op.f("fk_run_night_id")),
+        sa.ForeignKeyConstraint(["recipe_id"], ["recipe.id"], name=op.f("fk_run_recipe_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_run")),
         sa.UniqueConstraint(
             "instrument_id", "night_id", "name", "version", name=op.f("uq_run_instrument_id_night_id_name_version")

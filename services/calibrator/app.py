@@ -13,7 +13,7 @@ from roque.archive.products import record_product
 from roque.archive.provenance import master_input, raw_inputs
 from roque.calibration.masters import make_bias, make_dark, make_flat
 from roque.calibration.report import MasterReport
-from roque.errors import BadInput
+from roque.errors import BadInput, Superseded
 from roque.frames import Frame
 from roque.frames.hcm import write_hcm
 from roque.instruments import CameraDescription, cameras
@@ -44,7 +44,7 @@ def build(context: Context, job: JobSnapshot) -> Outcome:
         used = {kind: session.get_one(Master, number) for kind, number in parameters.masters.items() if number is not None}
         frames = load_masters(session, parameters.masters, context.products)
         if run.state == "superseded":
-            raise BadInput("the run was replaced by a newer version", file=run.path, remedy="nothing: the newer one is used")
+            raise Superseded("the run was replaced by a newer version", file=run.path)
     inputs = [*raw_inputs(files), *(master_input(master) for master in used.values())]
     with open_run(run, files, context.settings.cache, known) as source:
         made, report = _make(parameters.kind, source, frames, known.get(run.instrument.name))
@@ -57,6 +57,7 @@ def build(context: Context, job: JobSnapshot) -> Outcome:
         product = record_product(
             session, file.stored, kind="master", run_id=run.id, reduction_id=None, job_id=job.id, inputs=inputs
         )
+        product.state = "current"  # the same bytes may have been superseded in between
         session.flush()
         master = Master(**row, product_id=product.id, made_at=clock(session))
         session.add(master)

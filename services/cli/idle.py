@@ -10,7 +10,7 @@ from roque.archive import Record
 from roque.archive.models import RawFile
 from roque.archive.progress import left_to_do
 from roque.settings import Settings
-from roque.spool.folders import is_raw, scan
+from roque.spool.folders import scan, shown
 
 __all__ = ["Idle"]
 
@@ -37,15 +37,8 @@ class Idle:
 
     def now(self) -> bool:
         """Whether the system looks at rest at this moment."""
-        return self._all_registered() and self._nothing_left()
-
-    def _nothing_left(self) -> bool:
-        with self._record.reading() as session:
-            return left_to_do(session).nothing
-
-    def _all_registered(self) -> bool:
+        found = {shown(path): tuple(stat) for path, stat in scan(self._settings.watched, self._settings.folder).items()}
         with self._record.reading() as session:
             rows = session.execute(select(RawFile.path, RawFile.size, RawFile.mtime_ns).where(RawFile.sha256.is_not(None)))
             ended = {path: (size, mtime_ns) for path, size, mtime_ns in rows}
-        found = scan(self._settings.incoming, self._settings.folder)
-        return all(ended.get(path) == tuple(stat) for path, stat in found.items() if is_raw(path))
+            return all(ended.get(path) == stat for path, stat in found.items()) and left_to_do(session, found.keys()).nothing

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from services.cli.app import App, pass_app
+from services.cli.options import read_folder
 from services.cli.output import json_option
 
 __all__ = ["night"]
@@ -19,7 +20,7 @@ def night() -> None:
 
 
 @night.command(name="reduce")
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), callback=read_folder)
 @click.option("--target", metavar="X,Y", help="Position of the target on the first frame, unbinned pixels.")
 @click.option("--recipe", metavar="NAME", help="Recipe to reduce with; default: the camera's default one.")
 @click.option("--apertures", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Aperture file (.ape) to use.")
@@ -59,8 +60,8 @@ def reduce(
         hints["apertures"] = text_hint(apertures)
     if reduce_file is not None:
         hints["reduce_file"] = text_hint(reduce_file)
-    reduce_folder(app, folder.absolute(), hints)
-    failed = summarise(app.record, folder.absolute(), as_json=as_json)
+    reduce_folder(app, folder, hints)
+    failed = summarise(app.record, folder, as_json=as_json)
     raise click.exceptions.Exit(1 if failed else 0)
 
 

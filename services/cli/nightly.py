@@ -9,18 +9,28 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import click
+
 from roque.archive import Record
 from roque.archive.progress import Left, left_to_do
+from roque.errors import Conflict
 from roque.process import stop_on_signals
+from roque.settings import Settings
 from services.cli.app import App
 from services.cli.idle import Idle
-from services.cli.system import System, is_up, only_one
+from services.cli.system import System, only_one
 
 __all__ = ["reduce_folder", "show_progress"]
 
 
 def reduce_folder(app: App, folder: Path, hints: dict[str, Any]) -> None:
-    """Register a folder and wait until the system is at rest, starting what does not run yet."""
+    """Register a folder and wait until the system is at rest, starting what does not run yet.
+
+    Raises
+    ------
+    Abort
+        Somebody pressed Ctrl-C, or the like, before that.
+    """
     settings = app.settings.model_copy(
         update={"incoming": [folder], "silent_seconds": 0.0, "hints": hints, "urgent": True, "log_format": "console"}
     )
@@ -33,19 +43,29 @@ def reduce_folder(app: App, folder: Path, hints: dict[str, Any]) -> None:
     settings.folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         log = stack.enter_context((settings.folder / "night.log").open("ab"))
-        names: tuple[str, ...] = ("ingest",)
-        if is_up(settings):
-            app.say("roque up runs on this home folder: the work is left to it")
-        else:
-            stack.enter_context(only_one(settings))
-            names = ("ingest", "planner", "worker")
-        system = stack.enter_context(System(settings, names, log))
-        with show_progress(app, record) as show:
-            while not stop.wait(0.1):
-                system.revive()
-                show()
-                if idle.reached():
-                    break
+        lock = stack.enter_context(contextlib.ExitStack())  # let go when the processes below have ended
+        system = stack.enter_context(System(settings, ("ingest",), log))
+        show = stack.enter_context(show_progress(app, record))
+        alone = _take_over(lock, system, settings)
+        if not alone:
+            app.say("roque runs on this home folder: the work is left to it")
+        while not idle.reached():
+            if stop.wait(0.1):
+                raise click.Abort
+            system.revive()
+            # whoever ran may have been stopped
+            alone = alone or _take_over(lock, system, settings)
+            show()
+
+
+def _take_over(lock: contextlib.ExitStack, system: System, settings: Settings) -> bool:
+    """Do the work too, if nobody else does; returns whether it is so."""
+    try:
+        lock.enter_context(only_one(settings))
+    except Conflict:
+        return False
+    system.start("planner", "worker")
+    return True
 
 
 @contextlib.contextmanager
@@ -71,7 +91,7 @@ def show_progress(app: App, record: Record) -> Iterator[Any]:
 
 
 def _line(left: Left, seconds: float) -> str:
-    parts = [f"{seconds:4.0f} s", f"{left.unsettled} runs and {left.jobs} jobs left"]
+    parts = [f"{seconds:4.0f} s", f"{left.growing + left.unsettled} runs and {left.jobs} jobs left"]
     if left.frames:
         parts.append(f"{left.frames_done} of {left.frames} frames reduced")
     return ", ".join(parts)

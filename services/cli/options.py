@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from roque.archive.models import Reduction
     from services.cli.app import App
 
-__all__ = ["insist_on_folder", "make_way", "read_night", "reduction_options", "run_argument", "say_which"]
+__all__ = ["insist_on_folder", "make_way", "read_folder", "read_night", "reduction_options", "run_argument", "say_which"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -25,6 +26,18 @@ def read_night(_context: click.Context, _parameter: click.Parameter, value: str 
         return dt.date.fromisoformat(value) if value is not None else None
     except ValueError:
         raise click.BadParameter(f"{value!r} is not a date like 2026-11-01") from None
+
+
+def read_folder(_context: click.Context, _parameter: click.Parameter, value: Any) -> Any:
+    """Write folders in the one way in which files in them are known: absolute, without '..'; links stay as they are."""
+    if isinstance(value, tuple):
+        return tuple(read_folder(_context, _parameter, path) for path in value)
+    text = os.path.abspath(value)  # noqa: PTH100 - absolute() leaves '..' in, resolve() follows links
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise click.BadParameter("the name of the folder is not text (UTF-8)") from None
+    return Path(text)
 
 
 run_argument = click.argument("name", metavar="RUN")

@@ -11,9 +11,13 @@ from sqlalchemy.orm import Session
 from roque.archive import Record
 from roque.archive.models import RawFile, Reduction, Run
 from roque.archive.progress import run_state
+from roque.spool.folders import scan, shown
 from services.cli.output import Column, json_line, table
 
 __all__ = ["summarise"]
+
+_NO_GOOD = ("failed", "conflict")
+"""States of runs that count while their file is there: the remedy is to take it away, or to rename it."""
 
 
 def summarise(record: Record, folder: Path, *, as_json: bool) -> bool:
@@ -55,12 +59,17 @@ def _runs(session: Session, folder: Path) -> list[Run]:
     inside = f"{folder}/"
     wanted = select(RawFile.run_id).where(RawFile.path.startswith(inside, autoescape=True))
     found = session.scalars(select(Run).where(Run.id.in_(wanted), Run.state != "superseded")).unique().all()
+    files = {shown(path) for path in scan([folder], Path())}
+    found = [run for run in found if run.state not in _NO_GOOD or any(file.path in files for file in run.files)]
     return sorted(found, key=lambda run: (run.night.date, run.instrument.name, run.name, run.version))
 
 
 def _newest(session: Session, run: Run) -> Reduction | None:
     return session.scalar(
-        select(Reduction).where(Reduction.run_id == run.id, Reduction.state == "done").order_by(Reduction.id.desc()).limit(1)
+        select(Reduction)
+        .where(Reduction.run_id == run.id, Reduction.state == "done")
+        .order_by(Reduction.finished_at.desc(), Reduction.id.desc())
+        .limit(1)
     )
 
 

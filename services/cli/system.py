@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import IO, Self
 from roque.errors import Conflict
 from roque.settings import Settings
 
-__all__ = ["System", "is_up", "only_one"]
+__all__ = ["System", "only_one"]
 
 GRACE_SECONDS = 30.0
 """How long a process may take to stop before it is killed: longer than a range of frames."""
@@ -52,12 +53,11 @@ class System:
         self._log = log
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._started: dict[str, float] = {}
-        self._deaths = dict.fromkeys(names, 0)  # in a row, each soon after its start
+        self._deaths: Counter[str] = Counter()  # in a row, each soon after its start
 
     def __enter__(self) -> Self:
         """Start them."""
-        for name in self._names:
-            self._start(name)
+        self.start(*self._names)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -72,6 +72,11 @@ class System:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+    def start(self, *names: str) -> None:
+        """Start some, and keep them running from now on."""
+        for name in names:
+            self._start(name)
 
     def revive(self) -> list[str]:
         """Start again what has died; returns the names.
@@ -126,15 +131,6 @@ def only_one(settings: Settings) -> Iterator[None]:
         yield
 
 
-def is_up(settings: Settings) -> bool:
-    """Whether a system runs on this home folder."""
-    try:
-        with only_one(settings):
-            return False
-    except Conflict:
-        return True
-
-
 def _lock_file(settings: Settings) -> Path:
     return settings.folder / "up.lock"
 
@@ -143,7 +139,7 @@ def _environment(settings: Settings) -> Mapping[str, str]:
     """The settings of this process for another one."""
     given = {
         "home": str(settings.folder),
-        "incoming": json.dumps([str(path.expanduser().absolute()) for path in settings.incoming]),
+        "incoming": json.dumps([str(path) for path in settings.watched]),
         "workers": str(settings.workers),
         "poll_seconds": repr(settings.poll_seconds),
         "silent_seconds": repr(settings.silent_seconds),

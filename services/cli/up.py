@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from services.cli.app import App, pass_app
+from services.cli.options import read_folder
 
 __all__ = ["up"]
 
 
 @click.command(epilog="Ctrl-C stops it: what is being done is finished first.")
-@click.argument("incoming", nargs=-1, type=click.Path(file_okay=False, path_type=Path))
+@click.argument("incoming", nargs=-1, type=click.Path(file_okay=False, path_type=Path), callback=read_folder)
 @click.option("--until-idle", is_flag=True, help="End when every file is registered and nothing is left to do.")
 @pass_app
 def up(app: App, incoming: tuple[Path, ...], *, until_idle: bool) -> None:
@@ -34,7 +35,7 @@ def up(app: App, incoming: tuple[Path, ...], *, until_idle: bool) -> None:
     stop = stop_on_signals()
     with only_one(settings):
         idle = Idle(app.new_record, settings)
-        watched = ", ".join(str(path) for path in settings.incoming)
+        watched = ", ".join(str(path) for path in settings.watched)
         app.say(f"watching {watched}; everything is kept in {settings.folder}; Ctrl-C stops")
         with System(settings, ("ingest", "planner", "worker")) as system:
             while not stop.wait(0.5):

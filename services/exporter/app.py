@@ -14,7 +14,7 @@ from roque.archive.export_files import curves_of, write_ascii_log, write_fits_lo
 from roque.archive.exports import Export, load_export
 from roque.archive.models import Product, Reduction, Run
 from roque.archive.products import Stored, record_product
-from roque.archive.provenance import reduction_input
+from roque.archive.provenance import raw_inputs, reduction_input
 from roque.errors import BadInput, NotFound
 from roque.instruments import cameras
 from roque.jobs.handlers import Context, Handler, JobSnapshot, Outcome
@@ -46,7 +46,7 @@ def export(context: Context, job: JobSnapshot) -> Outcome:
     without: dict[str, str] = {}
     with context.record.reading() as session:
         reduction = session.get_one(Reduction, wanted.reduction_id)
-        inputs = [reduction_input(reduction)]
+        inputs = [reduction_input(reduction), *raw_inputs(reduction.run.files)]
         run_id, run_path = reduction.run_id, reduction.run.path
         loaded = load_export(session, reduction, cameras(context.settings.cameras))
         stem = f"{loaded.run_name[:_NAME]}_{loaded.reduction}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import os
 import time
 from collections import defaultdict
 from collections.abc import Mapping
@@ -14,19 +15,19 @@ from typing import Any
 from sqlalchemy import select
 
 from roque.archive import Record
-from roque.archive.hints import SIDECARS, sidecar_hints
-from roque.archive.models import RawFile, Run
-from roque.archive.runs import FoundFile, Verdict, compare, known_files, register, register_failure
+from roque.archive.models import RawFile
+from roque.archive.runs import UNKNOWN, FoundFile, Verdict, compare, known_files, register, register_failure
 from roque.errors import BadInput, RoqueError, Transient
 from roque.instruments import CameraDescription
 from roque.jobs.outbox import emit
 from roque.settings import Settings
 from roque.spool import Inspected, inspect
-from roque.spool.folders import Scanner, Stat, is_raw, is_sidecar
+from roque.spool.folders import Scanner, Stat, is_raw, is_sidecar, shown
 from roque.spool.naming import folder_night, run_name, safe_name
 from roque.telemetry import logger
 from services.ingest.content import Content, file_digest
 from services.ingest.read import found_files, read_run
+from services.ingest.said import hints_for, sidecar_changed, sidecar_gone, tell_registered
 
 __all__ = ["Watch"]
 
@@ -39,6 +40,7 @@ class _Known:
     changed: float  # monotonic time of the last change that was seen
     inspected: Inspected | None = None
     done: bool = False  # registered as ended, or recorded as bad: nothing to do until it changes
+    refused: bool = False  # it could not be read, and that is recorded
 
 
 class Watch:
@@ -58,17 +60,16 @@ class Watch:
         self._record = record
         self._settings = settings
         self._cameras = cameras
-        self._folders = [path.expanduser().absolute() for path in settings.incoming]
-        self._scanner = Scanner(self._folders, settings.folder)
+        self._scanner = Scanner(settings.watched, settings.folder)
         self._content = Content()
         self._files: dict[str, _Known] = {}
         self._undone: list[str] = []
         self.full_look_seconds = 0.0
-        with record.reading() as session:
+        with record.writing() as session:
             rows = session.execute(select(RawFile.path, RawFile.size, RawFile.mtime_ns, RawFile.sha256)).all()
+            tell_registered(session, settings)
         for path, size, mtime_ns, sha256 in rows:
             self._files[path] = _Known(Stat(size, mtime_ns), -1e9, done=sha256 is not None)
-        self._hint_registered()
 
     def look(self) -> int:
         """Look at every file, once; returns the number of runs and files whose registration changed.
@@ -78,15 +79,15 @@ class Watch:
         began = time.monotonic()
         seen = self._scanner.look()
         self.full_look_seconds = time.monotonic() - began
-        return self._see(seen)
+        return self._see(seen, whole=True)
 
     def look_for_news(self) -> int:
         """Look at new files and those that are not done, which is cheap; files that are done may change unseen until `look`."""
-        return self._see(self._scanner.look_for_news(self._undone))
+        return self._see(self._scanner.look_for_news(self._undone), whole=False)
 
-    def _see(self, seen: Mapping[str, Stat]) -> int:
+    def _see(self, seen: Mapping[str, Stat], *, whole: bool) -> int:
         due = [path for path, stat in sorted(seen.items()) if self._is_due(path, stat)]
-        if not due:
+        if not due and not whole:
             return 0
         try:
             return self._register(due, self._scanner.found)
@@ -94,21 +95,21 @@ class Watch:
             self._undone = [path for path, known in self._files.items() if not known.done]
 
     def _register(self, due: list[str], found: Mapping[str, Stat]) -> int:
-        groups: dict[Any, list[str]] = defaultdict(list)
-        changed = 0
+        groups: dict[tuple[Any, ...], list[str]] = defaultdict(list)
+        changed = self._sidecars(found, due)
         for path in due:
             if is_sidecar(path):
-                changed += self._sidecar(Path(path))
                 continue
             try:
                 groups[self._group(path)].append(path)
-            except RoqueError as error:
+            except (RoqueError, OSError) as error:
                 changed += self._failure(path, error)
-        for group, paths in groups.items():
+        # calibrations first: what needs them then waits for them
+        for group, paths in sorted(groups.items(), key=lambda item: self._is_science(item[1][0])):
             members = self._members(group, paths[0], found)
             try:
                 changed += self._run(members, found)
-            except RoqueError as error:
+            except (RoqueError, OSError) as error:
                 changed += sum(self._failure(path, error) for path in paths)
         return changed
 
@@ -121,11 +122,14 @@ class Watch:
 
     def _silent(self, path: str) -> bool:
         known = self._files[path]
-        quiet = min(time.monotonic() - known.changed, time.time() - known.stat.mtime_ns * 1e-9)
+        quiet, age = time.monotonic() - known.changed, time.time() - known.stat.mtime_ns * 1e-9
+        if age >= 0:  # else somebody's clock is wrong
+            quiet = min(quiet, age)
         return quiet >= self._settings.silent_seconds or self._settings.silent_seconds == 0
 
     def _group(self, path: str) -> tuple[Any, ...]:
         """Key of the run that a file belongs to: files of a folder with the same one are frames of one run."""
+        _refuse_name(path)
         known = self._files[path]
         if known.inspected is None:
             known.inspected = inspect(Path(path), self._cameras, self._settings.cache)
@@ -137,15 +141,15 @@ class Watch:
         first = self._files[path].inspected
         if first is None or first.group is None:
             return [path]
-        folder = Path(path).parent
+        folder = str(Path(path).parent)
         members = []
         for other in found:
-            if not is_raw(other) or Path(other).parent != folder:
+            if not is_raw(other) or os.path.dirname(other) != folder:  # noqa: PTH120 - thousands of times
                 continue
             try:
                 if self._group(other) == group:
                     members.append(other)
-            except RoqueError:
+            except (RoqueError, OSError):
                 continue  # recorded when it was looked at itself
         return sorted(members, key=lambda other: (_mjd(self._files[other].inspected), other))
 
@@ -161,7 +165,7 @@ class Watch:
             stats,
             self._settings,
             ended=ended,
-            hints=self._hints(members[0], told.name),
+            hints=hints_for(Path(members[0]).parent, told.name, self._settings),
         )
         info = reading.run.info
         with self._record.reading() as session:
@@ -172,6 +176,8 @@ class Watch:
         if verdict is Verdict.UNDECIDED:
             return 0
         with self._record.writing() as session:
+            if known_files(session, info.instrument, info.night, info.name) != known:
+                raise Transient("another process has registered the run meanwhile", file=members[0])
             row = register(session, run, verdict, _now())
             path = row.path
             if verdict in (Verdict.NEW, Verdict.CHANGED):
@@ -181,59 +187,64 @@ class Watch:
         logger.info("run_registered", run=path, what=verdict.value, frames=run.frames, ended=run.ended)
         return 1
 
-    def _hints(self, path: str, name: str) -> dict[str, Any]:
-        return {**sidecar_hints(Path(path).parent, name), **self._settings.hints}
-
-    def _failure(self, path: str, error: RoqueError) -> int:
+    def _failure(self, path: str, error: RoqueError | OSError) -> int:
         """Record what is wrong with a file, once nobody writes it any more: half a file is normal until then."""
         known = self._files[path]
-        if isinstance(error, Transient) or not self._silent(path):
-            known.inspected = None  # the next look sees more of it
+        known.inspected = None  # the next look sees more of it
+        if isinstance(error, (Transient, FileNotFoundError)) or not self._silent(path):
             known.done = False
             return 0
-        file = Path(path)
+        now, name = _now(), shown(path)
         try:
-            digest = file_digest(file)
-        except OSError:
+            digest = file_digest(Path(path))
+        except FileNotFoundError:
             return 0  # gone again
-        now = _now()
-        night = folder_night(file) or dt.datetime.fromtimestamp(known.stat.mtime_ns * 1e-9, dt.UTC).date()
-        found = FoundFile(path, known.stat.size, known.stat.mtime_ns, digest, digest, 0, known.stat.size)
+        except OSError:
+            digest = ""
+        known.done = isinstance(error, RoqueError)  # what the disk refuses it may give later
+        if isinstance(error, OSError):
+            if known.refused or self._was_read(name):
+                return 0
+            known.refused = True
+            error = BadInput(f"the file cannot be read: {error.strerror}", file=name, remedy="make it readable")
+        night = folder_night(Path(path)) or dt.datetime.fromtimestamp(known.stat.mtime_ns * 1e-9, dt.UTC).date()
+        found = FoundFile(name, known.stat.size, known.stat.mtime_ns, digest, digest, 0, known.stat.size)
         with self._record.writing() as session:
-            row = register_failure(session, found, night, _name(file), error, now)
+            row = register_failure(session, found, night, _name(Path(path)), error, now)
             emit(session, "run.failed", {"run": row.path, "error": error.code})
-        known.done = True
-        logger.warning("file_failed", file=path, error=str(error))
+        logger.warning("file_failed", file=name, error=str(error))
         return 1
 
-    def _sidecar(self, path: Path) -> int:
-        """Let the runs that a new or changed aperture or reduce file belongs to know of it."""
-        self._files[str(path)].done = True
-        name, hint = path.stem, SIDECARS[path.suffix.lower()]
-        inside = select(RawFile.run_id).where(RawFile.path.startswith(f"{path.parent}/", autoescape=True))
-        with self._record.writing() as session:
-            rows = (
-                session.scalars(select(Run).where(Run.name == name, Run.id.in_(inside), Run.state != "superseded"))
-                .unique()
-                .all()
-            )
-            said = sidecar_hints(path.parent, name)
-            for run in rows:
-                if run.kind == "science" and run.hints.get(hint) != said.get(hint):
-                    run.hints, run.unsettled = {**run.hints, **said}, True
-        return len(rows)
+    def _was_read(self, path: str) -> bool:
+        with self._record.reading() as session:
+            row = session.scalar(select(RawFile).where(RawFile.path == path))
+            return row is not None and row.run is not None and row.run.instrument.name != UNKNOWN
 
-    def _hint_registered(self) -> None:
-        """Say of runs that are registered already what is said now."""
-        said = self._settings.hints
-        if not said:
-            return
-        for folder in self._folders:
-            inside = select(RawFile.run_id).where(RawFile.path.startswith(f"{folder}/", autoescape=True))
+    def _sidecars(self, found: Mapping[str, Stat], due: list[str]) -> int:
+        """Look at new, changed and vanished aperture and reduce files."""
+        changed = 0
+        for path in filter(is_sidecar, due):
+            try:
+                _refuse_name(path)
+                with self._record.writing() as session:
+                    changed += sidecar_changed(session, Path(path), found[path], _now())
+            except BadInput as error:
+                changed += self._failure(path, error)
+            self._files[path].done = True
+        for path in [path for path in self._files if is_sidecar(path) and path not in found]:
             with self._record.writing() as session:
-                for run in session.scalars(select(Run).where(Run.id.in_(inside), Run.kind == "science")).unique():
-                    if run.hints != {**run.hints, **said} and run.state in ("growing", "complete"):
-                        run.hints, run.unsettled = {**run.hints, **said}, True
+                changed += sidecar_gone(session, Path(path), found.keys())
+            del self._files[path]
+        return changed
+
+    def _is_science(self, path: str) -> bool:
+        told = self._files[path].inspected
+        return told is not None and told.kind == "science"
+
+
+def _refuse_name(path: str) -> None:
+    if shown(path) != path:
+        raise BadInput("the name of the file is not text (UTF-8)", file=shown(path), place="file name", remedy="rename it")
 
 
 def _name(file: Path) -> str:

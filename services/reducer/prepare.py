@@ -7,22 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from roque import __version__
 from roque.archive import models
 from roque.archive.aperture_sets import store_apertures
+from roque.archive.hints import refuse_faulty
 from roque.archive.open import MasterReference, load_masters, master_contents, named_file, open_run
 from roque.archive.recipes import digest
 from roque.calibration.apply import Calibrator, Masters
-from roque.errors import BadInput
+from roque.errors import BadInput, Superseded
 from roque.frames import Frame
 from roque.instruments import CameraDescription, cameras
 from roque.jobs.handlers import Context, JobSnapshot, Outcome
 from roque.jobs.kinds import ALGORITHM, Kind, PrepareReduction
 from roque.jobs.outbox import clock, emit
 from roque.jobs.planner import advance
+from roque.jobs.standing import outdo, take_up
 from roque.photometry import apertures as aperture_files
 from roque.photometry import reduce_file as reduce_files
 from roque.photometry.apertures import Apertures
@@ -54,6 +56,7 @@ def prepare(context: Context, job: JobSnapshot) -> Outcome:
     wanted = job.parameters
     if not isinstance(wanted, PrepareReduction):
         raise TypeError(f"not the parameters of a preparation: {wanted!r}")
+    refuse_faulty(wanted.hints)
     known = cameras(context.settings.cameras)
     with context.record.reading() as session:
         run = session.get_one(models.Run, wanted.run_id)
@@ -63,7 +66,7 @@ def prepare(context: Context, job: JobSnapshot) -> Outcome:
         contents = master_contents(session, references)
         masters = Masters(**load_masters(session, references, context.products))
     if run.state == "superseded":
-        raise BadInput("the run was replaced by a newer version", file=run.path, remedy="nothing: the newer one is used")
+        raise Superseded("the run was replaced by a newer version", file=run.path)
     with open_run(run, files, context.settings.cache, known) as source:
         number = min(frames_needed(run.nskips), source.available)
         frames = [source.frame(place) for place in range(1, number + 1)]
@@ -150,14 +153,21 @@ def _outcome(
         "algorithm": [ALGORITHM[Kind.PREPARE_REDUCTION], ALGORITHM[Kind.REDUCE_RANGE]],
     }
     key = digest(made_of)
+    named = {kind: f"named in the reduce file: {one['file']}" for kind, one in references.items() if isinstance(one, dict)}
+    choices = {**wanted.choices, **named}
 
     def store(session: Session) -> None:
         now = clock(session)
-        if session.scalar(select(models.Reduction).where(models.Reduction.key == key)) is not None:
+        made = session.scalar(select(models.Reduction).where(models.Reduction.key == key))
+        if made is not None:
+            made.masters, made.choices = references, choices  # the same bytes by other names
+            take_up(session, made)
+            advance(session, made, now)
             return
-        _replace_running(session, run.id)
+        under_way = select(models.Reduction.id).where(models.Reduction.run_id == run.id, models.Reduction.state == "running")
+        outdo(session, session.scalars(under_way).all())
         reduction = models.Reduction(
-            name=key[:NAME_LENGTH],
+            name=_free_name(session, key),
             key=key,
             run_id=run.id,
             recipe_id=row.id,
@@ -166,10 +176,7 @@ def _outcome(
             target=settled.target,
             hints=wanted.hints,
             masters=references,
-            choices={
-                **wanted.choices,
-                **{k: f"named in the reduce file: {r['file']}" for k, r in references.items() if isinstance(r, dict)},
-            },
+            choices=choices,
             notes=[{"kind": "apertures", "text": note} for note in settled.notes],
             code_version=__version__,
             created_at=now,
@@ -182,10 +189,7 @@ def _outcome(
     return Outcome(store, {"reduction": key[:NAME_LENGTH]})
 
 
-def _replace_running(session: Session, run_id: int) -> None:
-    """What was being done on other grounds is not wanted any more."""
-    session.execute(
-        update(models.Reduction)
-        .where(models.Reduction.run_id == run_id, models.Reduction.state == "running")
-        .values(state="superseded")
-    )
+def _free_name(session: Session, key: str) -> str:
+    """Shortest beginning of a key that no other reduction has for its name."""
+    taken = set(session.scalars(select(models.Reduction.name).where(models.Reduction.name.startswith(key[:NAME_LENGTH]))))
+    return next(key[:length] for length in range(NAME_LENGTH, len(key)) if key[:length] not in taken)

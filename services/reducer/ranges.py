@@ -16,7 +16,7 @@ from roque.archive.bulk import insert_measurements
 from roque.archive.models import RangeDone, Reduction
 from roque.archive.open import load_masters, open_run
 from roque.calibration.apply import Masters
-from roque.errors import BadInput, Conflict
+from roque.errors import Conflict, Superseded
 from roque.frames import Frame
 from roque.instruments import cameras
 from roque.jobs.handlers import Context, JobSnapshot, Outcome
@@ -50,7 +50,7 @@ def reduce_range(context: Context, job: JobSnapshot) -> Outcome:
         )
         reducer = _reducer(session, reduction, context)
     if run.state == "superseded" or reduction.state in ("superseded", "cancelled"):
-        raise BadInput("the run or its reduction was replaced", file=run.path, remedy="nothing: the newer one is used")
+        raise Superseded("the run or its reduction was replaced by a newer one", file=run.path)
     if wanted.first > 1 and before is None:
         raise Conflict(f"the frames before {wanted.first} are not reduced", file=run.path, remedy="retry the run")
     watch = _Watch()

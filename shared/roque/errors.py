@@ -7,7 +7,7 @@ of the program: it is recorded with its traceback and tried again up to the job'
 
 from __future__ import annotations
 
-__all__ = ["BadInput", "Blemish", "Conflict", "NotFound", "RoqueError", "Transient", "Unreachable"]
+__all__ = ["BadInput", "Blemish", "Conflict", "NotFound", "RoqueError", "Superseded", "Transient", "Unreachable"]
 
 
 class RoqueError(Exception):
@@ -67,6 +67,12 @@ class Conflict(RoqueError):
     """What is asked for contradicts what is recorded."""
 
     code = "conflict"
+
+
+class Superseded(RoqueError):
+    """What was to be done is not wanted any more: nobody's fault, and nothing to do."""
+
+    code = "superseded"
 
 
 class Transient(RoqueError):

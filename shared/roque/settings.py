@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,12 @@ class Settings(BaseSettings):
     @cached_property
     def folder(self) -> Path:
         """The home folder, absolute."""
-        return self.home.expanduser().absolute()
+        return _absolute(self.home)
+
+    @property
+    def watched(self) -> list[Path]:
+        """The incoming folders, absolute."""
+        return [_absolute(path) for path in self.incoming]
 
     @property
     def database(self) -> str:
@@ -83,6 +89,11 @@ class Settings(BaseSettings):
         home = init_settings().get("home") or env_settings().get("home") or cls.model_fields["home"].default
         file = Path(str(home)).expanduser() / "settings.toml"
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=file)
+
+
+def _absolute(path: Path) -> Path:
+    """One way to write a path, whatever folder a command was given in: files are known by theirs."""
+    return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - absolute() leaves '..' in, resolve() follows links
 
 
 def load_settings(**given: Any) -> Settings:

@@ -168,6 +168,7 @@ class Run(Base):
     bad_times: Mapped[int] = mapped_column(default=0)
     problems: Mapped[list[Any]] = mapped_column(default=list)  # readable errors, as dicts
     hints: Mapped[dict[str, Any]] = mapped_column(default=dict)  # what the user said of it: target, recipe, apertures
+    recipe_id: Mapped[int | None] = mapped_column(ForeignKey("recipe.id"))  # a version; none: the newest, when it is planned
     unsettled: Mapped[bool] = mapped_column(default=True)  # the planner still has to look at it
     waiting: Mapped[str | None] = mapped_column(Text)  # what it waits for, in words
     urgent: Mapped[bool] = mapped_column(default=False)  # somebody waits at a terminal: no waiting for missing masters

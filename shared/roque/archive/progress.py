@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from roque.archive.models import Job, Reduction, Run
+from roque.archive.models import Job, RawFile, Reduction, Run
 
 if TYPE_CHECKING:
     from roque.archive.summaries import RunSummary
@@ -25,7 +25,7 @@ class Left:
     """What is left to do."""
 
     growing: int  # runs that are not ended
-    unsettled: int  # runs that the planner is not done with
+    unsettled: int  # other runs that the planner is not done with
     jobs: int  # waiting, queued or running
     frames: int  # of the reductions under way
     frames_done: int
@@ -60,10 +60,20 @@ class ReductionFacts(NamedTuple):
     frames_done: int
 
 
-def left_to_do(session: Session) -> Left:
-    """Count what is left to do."""
-    growing = session.scalar(select(func.count()).where(Run.state == "growing")) or 0
-    unsettled = session.scalar(select(func.count()).where(Run.unsettled)) or 0
+def left_to_do(session: Session, watched: Collection[str] | None = None) -> Left:
+    """Count what is left to do.
+
+    Parameters
+    ----------
+    session : Session
+    watched : collection of str, optional
+        Files that are being looked at: a growing run without one of them will not end, and does not count. Default: all do.
+    """
+    files = session.execute(
+        select(RawFile.run_id, RawFile.path).join(Run, Run.id == RawFile.run_id).where(Run.state == "growing")
+    )
+    growing = len({run_id for run_id, path in files if watched is None or path in watched})
+    unsettled = session.scalar(select(func.count()).where(Run.unsettled, Run.state != "growing")) or 0
     jobs = session.scalar(select(func.count()).where(Job.state.in_(("waiting", "queued", "running")))) or 0
     frames, done = session.execute(
         select(func.coalesce(func.sum(Run.frames), 0), func.coalesce(func.sum(Reduction.frames_done), 0))
@@ -81,7 +91,7 @@ def run_state(session: Session, run: Run) -> RunState:
     reduction = session.execute(
         select(Reduction.state, Reduction.frames_done)
         .where(Reduction.run_id == run.id, Reduction.state.in_(("running", "done")))
-        .order_by(Reduction.id.desc())
+        .order_by((Reduction.state == "running").desc(), Reduction.finished_at.desc(), Reduction.id.desc())
         .limit(1)
     ).one_or_none()
     done = ReductionFacts(*reduction) if reduction is not None else None

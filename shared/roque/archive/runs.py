@@ -18,12 +18,27 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from roque.archive.bulk import insert_frames
-from roque.archive.models import Instrument, Job, Master, Night, RawFile, Run, Site
+from roque.archive.models import Instrument, Job, Master, Night, Product, RawFile, Run, Site
 from roque.errors import Blemish, RoqueError
 from roque.instruments import CameraDescription
 from roque.spool import RunInfo, Times
 
-__all__ = ["FoundFile", "FoundRun", "Verdict", "compare", "known_files", "problem", "register", "register_failure"]
+__all__ = [
+    "PLANNING",
+    "UNKNOWN",
+    "FoundFile",
+    "FoundRun",
+    "Verdict",
+    "compare",
+    "known_files",
+    "problem",
+    "register",
+    "register_failure",
+    "reopen_runs",
+]
+
+PLANNING = "planning"
+"""Stage of a problem that the planner met; the others are those of the files."""
 
 UNKNOWN = "unknown"
 """Instrument of files that nothing is known of."""
@@ -70,7 +85,7 @@ class Verdict(Enum):
     CHANGED = "changed"
     SECOND_LOCATION = "second location"
     CONFLICT = "conflict"
-    UNDECIDED = "undecided"  # another location that is still being written
+    UNDECIDED = "undecided"  # a copy that is still being written, elsewhere or over what was there
 
 
 def problem(error: RoqueError) -> dict[str, Any]:
@@ -110,7 +125,10 @@ def compare(known: Sequence[FoundFile], found: FoundRun, prefixes: Sequence[str 
     )
     ours = {file.path for file in known}
     if ours & {file.path for file in found.files}:
-        return Verdict.GROWN if same else Verdict.CHANGED
+        if same:
+            return Verdict.GROWN
+        shorter = len(found.files) < len(known) or None in prefixes
+        return Verdict.UNDECIDED if shorter and not found.ended else Verdict.CHANGED
     if not any(Path(path).exists() for path in ours):
         # moved: the new place is the run's place
         return Verdict.GROWN if same else Verdict.CHANGED
@@ -130,6 +148,9 @@ def register(session: Session, found: FoundRun, verdict: Verdict, now: dt.dateti
     run = _current(session, info.instrument, info.night, info.name)
     if verdict is Verdict.SECOND_LOCATION and run is not None:
         _store_files(session, run, found, now, duplicate=True)
+        return run
+    if run is not None and verdict is Verdict.GROWN and _rests(run, found):
+        _hint(run, found)
         return run
     if run is None or verdict in (Verdict.CHANGED, Verdict.CONFLICT):
         version = _versions(session, info) + 1
@@ -173,6 +194,7 @@ def supersede(session: Session, run: Run) -> None:
         .values(state="cancelled", reason="run changed")
     )
     session.execute(update(Master).where(Master.run_id == run.id).values(state="superseded"))
+    session.execute(update(Product).where(Product.run_id == run.id, Product.kind == "master").values(state="superseded"))
     reopen_runs(session, run.instrument_id)
 
 
@@ -183,17 +205,32 @@ def reopen_runs(session: Session, instrument_id: int) -> None:
     )
 
 
+def _rests(run: Run, found: FoundRun) -> bool:
+    """Whether a run was taken as ended and its files are as they were: who is slower to take it so does not open it again."""
+    before = {(file.path, file.size, file.mtime_ns) for file in run.files if not file.duplicate}
+    now = {(file.path, file.size, file.mtime_ns) for file in found.files}
+    return run.state == "complete" and not found.ended and before == now
+
+
+def _hint(run: Run, found: FoundRun) -> None:
+    hints = {**run.hints, **found.hints}
+    if run.hints != hints:
+        run.hints, run.unsettled = hints, True
+    run.urgent = run.urgent or found.urgent
+
+
 def _grow(session: Session, run: Run, found: FoundRun, now: dt.datetime) -> None:
     info = found.info
     # by place, not by number: numbers jump where frames were dropped
     per_frame = len(found.times) // found.frames if found.frames else 0
     insert_frames(session, run.id, found.times[per_frame * run.frames :])
     state = "complete" if found.ended else "growing"
-    hints = {**run.hints, **found.hints}
-    if (run.frames, run.state, run.hints) != (found.frames, state, hints):
+    if (run.frames, run.state) != (found.frames, state):
         run.unsettled, run.grown_at = True, now
-    run.frames, run.state, run.hints, run.urgent = found.frames, state, hints, run.urgent or found.urgent
-    run.frames_expected, run.problems = info.expected, list(found.problems)
+    run.frames, run.state = found.frames, state
+    _hint(run, found)
+    planning = [one for one in run.problems if one.get("stage") == PLANNING]
+    run.frames_expected, run.problems = info.expected, [*found.problems, *planning]
     good = found.times[found.times["time_ok"] & found.times["data_ok"]]
     mjd = good["mjd_int"] + good["mjd_frac"]
     run.mjd_first, run.mjd_last = (float(mjd.min()), float(mjd.max())) if len(mjd) else (None, None)

@@ -81,7 +81,7 @@ def _reductions(session: Session, runs: _Select) -> dict[int, tuple[str, Reducti
     rows = session.execute(
         select(Reduction.run_id, Reduction.name, Reduction.state, Reduction.frames_done)
         .where(Reduction.run_id.in_(runs), Reduction.state.in_(("running", "done")))
-        .order_by(Reduction.id)
+        .order_by(Reduction.state == "running", Reduction.finished_at, Reduction.id)
     )
     return {run_id: (name, ReductionFacts(state, done)) for run_id, name, state, done in rows}
 

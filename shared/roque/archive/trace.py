@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from roque.archive.models import Job, Master, Product, Reduction
+from roque.archive.open import MasterReference
 from roque.archive.provenance import aperture_input, raw_inputs, recipe_input
 
 __all__ = ["trace"]
@@ -27,11 +28,15 @@ def trace(session: Session, product: Product) -> dict[str, Any]:
         A tree, as JSON. Every node has ``kind`` (product, reduction, recipe, apertures, raw), ``name``, ``sha256`` and
         ``from``, the list of nodes it was made from; products and reductions also have ``code_version`` and ``made_at``,
         products ``what`` (master, log ...), ``size`` and ``job``. What stands in for a missing master has the kind
-        ``without``, and every master of a reduction the reason it was chosen, ``why``.
+        ``without``, a master in a file of the user's own the kind that it is (bias, dark, flat), and every master of a
+        reduction the reason it was chosen, ``why``.
     """
-    sources = [_source(session, item) for item in product.inputs]
-    if product.reduction_id is not None and not any(node["kind"] == "reduction" for node in sources):
-        sources.append(_reduction(session, session.get_one(Reduction, product.reduction_id)))
+    if product.reduction_id is None:
+        sources = [_source(session, item) for item in product.inputs]
+    else:
+        # what its run was then: the file may have been written over since
+        raw = [item for item in product.inputs if item["kind"] == "raw"]
+        sources = [_reduction(session, session.get_one(Reduction, product.reduction_id), raw)]
     return {
         "kind": "product",
         "name": product.uri,
@@ -51,14 +56,10 @@ def _source(session: Session, item: dict[str, Any]) -> dict[str, Any]:
         product = session.scalar(select(Product).where(Product.uri == item["name"]))
         if product is not None:
             return trace(session, product)
-    if item["kind"] == "reduction":
-        reduction = session.scalar(select(Reduction).where(Reduction.name == item["name"]))
-        if reduction is not None:
-            return _reduction(session, reduction)
     return _leaf(item)
 
 
-def _reduction(session: Session, reduction: Reduction) -> dict[str, Any]:
+def _reduction(session: Session, reduction: Reduction, raw: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "kind": "reduction",
         "name": reduction.name,
@@ -70,15 +71,17 @@ def _reduction(session: Session, reduction: Reduction) -> dict[str, Any]:
             _leaf(recipe_input(reduction.recipe)),
             _leaf(aperture_input(reduction.aperture_set)),
             *(_master(session, kind, master, reduction.choices.get(kind)) for kind, master in reduction.masters.items()),
-            *(_leaf(item) for item in raw_inputs(reduction.run.files)),
+            *(_leaf(item) for item in raw or raw_inputs(reduction.run.files)),
         ],
     }
 
 
-def _master(session: Session, kind: str, master_id: int | None, why: Any) -> dict[str, Any]:
-    if master_id is None:
+def _master(session: Session, kind: str, reference: MasterReference, why: Any) -> dict[str, Any]:
+    if reference is None:
         return {"kind": "without", "name": kind, "sha256": None, "why": why, "from": []}
-    return {**trace(session, session.get_one(Master, master_id).product), "why": why}
+    if not isinstance(reference, int):  # a file that a reduce file names
+        return {**_leaf({"kind": kind, "name": reference["file"], "sha256": reference["sha256"]}), "why": why}
+    return {**trace(session, session.get_one(Master, reference).product), "why": why}
 
 
 def _job(session: Session, job_id: str | None) -> dict[str, Any] | None:

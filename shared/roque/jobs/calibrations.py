@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
-from roque.archive.models import Instrument, Master, Recipe, Reduction, Run
+from roque.archive.models import Instrument, Master, Product, Recipe, Reduction, Run
+from roque.archive.runs import reopen_runs
 from roque.calibration.choose import Candidate, Choice, Policy, Wanted, choose
 from roque.errors import BadInput
 from roque.frames import Geometry
@@ -17,6 +18,9 @@ from roque.frames import Geometry
 __all__ = ["MasterChoice", "Wants", "choose_masters", "explain", "master_is_ready", "wants_of"]
 
 WANTS = ("required", "wanted", "optional", "never")
+
+_MADE_WITH = {"bias": ("dark", "flat"), "dark": (), "flat": ()}
+"""Kinds of runs whose masters are made with a master of a kind."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ class MasterChoice:
     masters: dict[str, int | None]
     reasons: dict[str, str]
     waiting: str | None
+    parked: bool = False  # it waits for what nobody is making, without an end
 
 
 def choose_masters(session: Session, run: Run, wants: Wants, now: dt.datetime, patience: dt.timedelta) -> MasterChoice:
@@ -79,12 +84,14 @@ def choose_masters(session: Session, run: Run, wants: Wants, now: dt.datetime, p
     masters: dict[str, int | None] = {}
     reasons: dict[str, str] = {}
     waits = []
+    parked = True
     for kind in ("bias", "dark", "flat"):
         want = getattr(wants, kind)
         if want == "never":
             continue
-        if (making := _in_the_making(session, run, kind)) is not None:
+        if (making := _in_the_making(session, run, kind, now - patience)) is not None:
             waits.append(f"{kind}, being made from {making}")
+            parked = False
             continue
         choice = explain(session, run, kind)
         if choice.winner is not None:
@@ -94,11 +101,12 @@ def choose_masters(session: Session, run: Run, wants: Wants, now: dt.datetime, p
         averaged = explain(session, run, kind, Policy(binned_bias=True)) if kind == "bias" else choice
         if patient:
             waits.append(f"{kind} {describe(run)}")
+            parked &= want == "required"
         elif averaged.winner is not None:
             masters[kind], reasons[kind] = int(averaged.winner.id), f"of finer binning, averaged: {averaged.reason}"
         elif want == "wanted":
             masters[kind], reasons[kind] = None, f"without {kind}: {choice.reason}"
-    return MasterChoice(masters, reasons, f"waiting: {'; '.join(waits)}" if waits else None)
+    return MasterChoice(masters, reasons, f"waiting: {'; '.join(waits)}" if waits else None, parked=bool(waits) and parked)
 
 
 def explain(session: Session, run: Run, kind: str, policy: Policy | None = None) -> Choice:
@@ -110,15 +118,17 @@ def explain(session: Session, run: Run, kind: str, policy: Policy | None = None)
 
 
 def master_is_ready(session: Session, master: Master) -> None:
-    """Let the planner look again at the runs that a new master could matter to."""
+    """Let the planner look again at the runs that a new master could matter to; older ones of the same run are superseded."""
+    if _supersede_older(session, master):
+        reopen_runs(session, master.instrument_id)
     lacking = select(Reduction.run_id).where(
         Reduction.state.in_(("running", "done")), Reduction.masters[master.kind].as_string().is_(None)
     )
     session.execute(
         update(Run)
         .where(Run.instrument_id == master.instrument_id, Run.state.in_(("growing", "complete")))
-        .where(or_(Run.waiting.is_not(None), Run.id.in_(lacking)))
-        .values(unsettled=True)
+        .where(or_(Run.waiting.is_not(None), Run.id.in_(lacking), Run.kind.in_(_MADE_WITH[master.kind])))
+        .values(unsettled=True, waiting=None)
         .execution_options(synchronize_session=False)
     )
 
@@ -160,13 +170,29 @@ def describe(run: Run) -> str:
     return f"{filters + ', ' if filters else ''}binning {run.xbin}x{run.ybin}"
 
 
-def _in_the_making(session: Session, run: Run, kind: str) -> str | None:
-    """Name of a calibration run of this instrument that will give a master of a kind and has not yet."""
+def _supersede_older(session: Session, master: Master) -> bool:
+    older = session.scalars(
+        update(Master)
+        .where(Master.run_id == master.run_id, Master.kind == master.kind, Master.id != master.id, Master.state == "good")
+        .values(state="superseded")
+        .returning(Master.product_id)
+        .execution_options(synchronize_session="fetch")
+    ).all()
+    gone = Product.id.in_(older), Product.id != master.product_id
+    session.execute(update(Product).where(*gone).values(state="superseded").execution_options(synchronize_session=False))
+    return bool(older)
+
+
+def _in_the_making(session: Session, run: Run, kind: str, grown_after: dt.datetime) -> str | None:
+    """Name of a calibration run of this instrument that will give a master of a kind and has not yet.
+
+    One that still grows counts if it has grown lately: nobody may be looking at it any more.
+    """
     row = session.scalar(
         select(Run)
         .join(Instrument)
         .where(Run.kind == kind, Run.instrument_id == run.instrument_id, Run.unsettled, Run.id != run.id)
-        .where(Run.state.in_(("growing", "complete")))
+        .where(or_(Run.state == "complete", (Run.state == "growing") & (Run.grown_at > grown_after)))
         .order_by(Run.id)
         .limit(1)
     )

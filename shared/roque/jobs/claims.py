@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from roque.archive import Record
 from roque.archive.models import Job
-from roque.errors import RoqueError, Transient
+from roque.errors import RoqueError, Superseded, Transient
 from roque.jobs.life import fail_row, wake_dependants
 from roque.jobs.outbox import clock
 from roque.telemetry import logger
@@ -187,8 +187,8 @@ def fail(record: Record, held: Claim, error: BaseException) -> str | None:
     Parameters
     ----------
     error : exception
-        `Transient` and a full disk: back to waiting, with a growing delay, without limit. Any other `RoqueError`: failed.
-        Everything else: tried `TRIES` times, then failed.
+        `Transient` and a full disk: back to waiting, with a growing delay, without limit. `Superseded`: cancelled. Any other
+        `RoqueError`: failed. Everything else: tried `TRIES` times, then failed.
 
     Returns
     -------
@@ -201,6 +201,14 @@ def fail(record: Record, held: Claim, error: BaseException) -> str | None:
         before = session.execute(select(Job.error).where(*_mine(held)).with_for_update()).one_or_none()
         if before is None:
             return None
+        if isinstance(error, Superseded):
+            session.execute(
+                update(Job)
+                .where(*_mine(held))
+                .values(state="cancelled", reason=error.message, claim_token=None, lease_until=None, finished_at=now)
+            )
+            wake_dependants(session, now, held.id)
+            return "cancelled"
         # foreseen or not, the count goes with the job from try to try
         answer["surprises"] = (before.error or {}).get("surprises", 0) + (answer["code"] == "unexpected")
         if not answer["retry_safe"] or answer["surprises"] >= TRIES:

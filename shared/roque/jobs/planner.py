@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +17,15 @@ from sqlalchemy.orm import Session
 
 from roque import __version__
 from roque.archive import Record
-from roque.archive.models import Job, Master, Reduction, Run
+from roque.archive.models import Job, Recipe, Reduction, Run
 from roque.archive.recipes import DEFAULT, latest_recipe
+from roque.archive.runs import PLANNING, problem
+from roque.errors import RoqueError, Transient
 from roque.jobs import life
 from roque.jobs.calibrations import MasterChoice, Wants, choose_masters, wants_of
 from roque.jobs.kinds import BuildMaster, ExportReduction, Kind, PrepareReduction, ReduceRange
 from roque.jobs.outbox import emit
+from roque.jobs.standing import master_stands, reinstate_products, standing_reduction, take_up
 from roque.telemetry import logger
 
 __all__ = ["Policy", "advance", "has_work", "plan"]
@@ -62,7 +66,8 @@ def has_work(record: Record, now: dt.datetime) -> bool:
 def plan(record: Record, now: dt.datetime, policy: Policy) -> int:
     """Do one pass: free what is lost, wake what is due, submit what is missing. Returns the number of unsettled runs.
 
-    Each run is its own transaction: a run that cannot be planned does not hold up the others.
+    Each run is its own transaction: a run that cannot be planned does not hold up the others. Why it cannot is recorded as a
+    problem of the run, which is then left alone until somebody retries it or says something else of it.
     """
     with record.writing() as session:
         life.requeue_expired(session, now)
@@ -72,10 +77,16 @@ def plan(record: Record, now: dt.datetime, policy: Policy) -> int:
         # calibrations first: what waits for them is then planned in the same pass
         ids = session.execute(select(Run.id, Run.kind).where(Run.unsettled).order_by(Run.id)).all()
     for run_id, _ in sorted(ids, key=lambda row: (row.kind == "science", row.id)):
-        with record.writing() as session:
-            run = session.get(Run, run_id, with_for_update=True)
-            if run is not None and run.unsettled:
-                _plan_run(session, run, now, policy)
+        try:
+            with record.writing() as session:
+                run = session.get(Run, run_id, with_for_update=True)
+                if run is not None and run.unsettled:
+                    _plan_run(session, run, now, policy)
+        except Transient:
+            raise
+        except RoqueError as error:
+            with record.writing() as session:
+                _cannot(session.get_one(Run, run_id), error)
     return len(ids)
 
 
@@ -115,7 +126,15 @@ def _range_under_way(session: Session, reduction: Reduction) -> str | None:
     )
 
 
+def _cannot(run: Run, error: RoqueError) -> None:
+    run.problems = [*run.problems, {**problem(error), "stage": PLANNING}]
+    _settle(run)
+    logger.warning("run_not_planned", run=run.path, error=str(error))
+
+
 def _plan_run(session: Session, run: Run, now: dt.datetime, policy: Policy) -> None:
+    if any(one.get("stage") == PLANNING for one in run.problems):
+        run.problems = [one for one in run.problems if one.get("stage") != PLANNING]
     nothing_to_do = run.state not in ("growing", "complete") or run.kind not in (*MASTER_KINDS, "science")
     if nothing_to_do or (run.frames == 0 and run.state == "complete"):
         _settle(run)
@@ -128,15 +147,17 @@ def _plan_run(session: Session, run: Run, now: dt.datetime, policy: Policy) -> N
 def _plan_master(session: Session, run: Run, now: dt.datetime, policy: Policy) -> None:
     wants = Wants(bias="never" if run.kind == "bias" else "wanted")
     choice = choose_masters(session, run, wants, now, _patience(run, policy))
-    run.waiting = choice.waiting
-    if choice.waiting is not None:
+    if _waits(run, choice):
+        return
+    if master_stands(session, run, choice):
+        _settle(run)
         return
     job = life.submit(
         session,
         Kind.BUILD_MASTER,
         BuildMaster(run_id=run.id, kind=run.kind, masters=choice.masters, choices=choice.reasons),
         key_inputs={
-            "run": _content(run),
+            "run": [run.path, run.version, _content(run)],
             "kind": run.kind,
             "masters": choice.masters,
         },
@@ -149,15 +170,16 @@ def _plan_master(session: Session, run: Run, now: dt.datetime, policy: Policy) -
 def _plan_science(session: Session, run: Run, now: dt.datetime, policy: Policy) -> None:
     if run.state == "growing" and run.frames < REFERENCE_FRAMES:
         return
-    recipe = latest_recipe(session, run.instrument.name, run.hints.get("recipe", DEFAULT), now)
+    recipe = _recipe(session, run, now)
     choice = choose_masters(session, run, wants_of(recipe, run), now, _patience(run, policy))
-    reduction = _standing(session, run, recipe.id, choice)
+    reduction = standing_reduction(session, run, recipe, choice)
     if reduction is not None:
         run.waiting = None
+        _forget_failed_preparations(session, run)
+        take_up(session, reduction)
         advance(session, reduction, now)
         return
-    run.waiting = choice.waiting
-    if choice.waiting is not None:
+    if _waits(run, choice):
         return
     job = life.submit(
         session,
@@ -171,56 +193,46 @@ def _plan_science(session: Session, run: Run, now: dt.datetime, policy: Policy) 
         },
         run_id=run.id,
     )
-    if job.state in (
-        "done",
-        "failed",
-        "cancelled",
-    ):  # done without a reduction that stands: it failed, and is for a person to retry
-        _settle(run)
+    if job.state == "cancelled":  # it failed once, and then was not wanted any more
+        life.retry(session, job.id)
+    elif job.state in ("done", "failed"):
+        _settle(run)  # done without a reduction that stands: it failed, and is for a person to retry
 
 
-def _standing(session: Session, run: Run, recipe_id: int, choice: MasterChoice) -> Reduction | None:
-    """Newest reduction of a run that still is what the run should have.
-
-    Same recipe, same hints, no master taken out of use, none missing that there is now. That a nearer master has turned up
-    since does not count: reductions would never come to rest.
-    """
-    reduction = session.scalar(
-        select(Reduction)
-        .where(Reduction.run_id == run.id, Reduction.recipe_id == recipe_id, Reduction.state.in_(("running", "done")))
-        .order_by(Reduction.id.desc())
-        .limit(1)
+def _forget_failed_preparations(session: Session, run: Run) -> None:
+    """Let what failed to begin on grounds that are gone, such as a broken aperture file, count no more."""
+    session.execute(
+        update(Job)
+        .where(Job.run_id == run.id, Job.kind == Kind.PREPARE_REDUCTION.value, Job.state == "failed")
+        .values(state="cancelled", reason="there is a reduction without it")
     )
-    if reduction is None or reduction.hints != run.hints:
-        return None
-    for kind, master_id in reduction.masters.items():
-        if isinstance(master_id, dict):
-            continue  # a file that a reduce file names
-        if master_id is None and choice.waiting is None and choice.masters.get(kind) is not None:
-            return None
-        master = session.get(Master, master_id) if master_id is not None else None
-        if master is not None and master.state != "good":
-            return None
-    return reduction
+
+
+def _recipe(session: Session, run: Run, now: dt.datetime) -> Recipe:
+    """Version of its recipe that a run is reduced with: the newest when it is first planned, and that one from then on."""
+    name = run.hints.get("recipe", DEFAULT)
+    recipe = session.get(Recipe, run.recipe_id) if run.recipe_id is not None else None
+    if recipe is None or recipe.name != name:
+        recipe = latest_recipe(session, run.instrument.name, name, now)
+        run.recipe_id = recipe.id
+    return recipe
+
+
+def _waits(run: Run, choice: MasterChoice) -> bool:
+    """Whether a run waits for masters; where only a new master can end that, it is left alone until there is one."""
+    run.waiting = choice.waiting
+    run.unsettled = not choice.parked
+    return choice.waiting is not None
 
 
 def _finish(session: Session, reduction: Reduction, run: Run, now: dt.datetime) -> None:
+    versions = _versions(session, run)
     if reduction.state != "done":
         reduction.state, reduction.finished_at = "done", now
-        session.execute(
-            update(Reduction)
-            .where(
-                Reduction.run_id.in_(_versions(run)),
-                Reduction.recipe_id == reduction.recipe_id,
-                Reduction.id != reduction.id,
-                Reduction.state.in_(("running", "done")),
-            )
-            .values(state="superseded")
-            .execution_options(synchronize_session=False)
-        )
+        _supersede_others(session, reduction, versions)
         emit(session, "run.reduced", {"run": run.path, "reduction": reduction.name, "frames": reduction.frames_done})
         logger.info("run_reduced", run=run.path, reduction=reduction.name, frames=reduction.frames_done)
-    life.submit(
+    job = life.submit(
         session,
         Kind.EXPORT_REDUCTION,
         ExportReduction(reduction_id=reduction.id),
@@ -228,11 +240,27 @@ def _finish(session: Session, reduction: Reduction, run: Run, now: dt.datetime) 
         run_id=run.id,
         reduction_id=reduction.id,
     )
+    if job.state == "done":
+        reinstate_products(session, job, versions)
     _settle(run)
 
 
-def _versions(run: Run) -> Any:
-    return select(Run.id).where(Run.instrument_id == run.instrument_id, Run.night_id == run.night_id, Run.name == run.name)
+def _supersede_others(session: Session, reduction: Reduction, versions: Sequence[int]) -> None:
+    """A run has one reduction in use of each recipe, and none of bytes that it had before."""
+    recipe = reduction.recipe
+    same = select(Recipe.id).where(Recipe.camera == recipe.camera, Recipe.name == recipe.name)
+    session.execute(
+        update(Reduction)
+        .where(Reduction.run_id.in_(versions), Reduction.id != reduction.id, Reduction.state.in_(("running", "done")))
+        .where(or_(Reduction.run_id != reduction.run_id, Reduction.recipe_id.in_(same)))
+        .values(state="superseded")
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _versions(session: Session, run: Run) -> Sequence[int]:
+    same = Run.instrument_id == run.instrument_id, Run.night_id == run.night_id, Run.name == run.name
+    return session.scalars(select(Run.id).where(*same, Run.state != "conflict")).all()
 
 
 def _content(run: Run) -> list[Any]:

@@ -12,7 +12,7 @@ __all__ = ["retry_run"]
 
 
 def retry_run(session: Session, run: Run) -> list[str]:
-    """Start the failed jobs of a run afresh, and let the planner look at it again.
+    """Start the failed jobs of a run afresh, and let the planner look at it again, with the newest version of its recipe.
 
     A file that could not be read is looked at again by the next ingest that starts: it has not changed, so what has is the
     code or the description of its camera.
@@ -35,5 +35,5 @@ def retry_run(session: Session, run: Run) -> list[str]:
     # a reduction fails with a job of its own
     session.execute(update(Reduction).where(Reduction.run_id == run.id, Reduction.state == "failed").values(state="running"))
     if run.state in ("growing", "complete"):
-        run.unsettled = True
+        run.unsettled, run.recipe_id = True, None
     return list(failed)

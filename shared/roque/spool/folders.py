@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Scanner", "Stat", "is_raw", "is_sidecar", "scan"]
+__all__ = ["Scanner", "Stat", "is_raw", "is_sidecar", "scan", "shown"]
 
 RAW = (".fits", ".fit", ".fts", ".hcm")
 PACKED = (".gz", ".fz")
@@ -39,6 +40,11 @@ def scan(folders: Iterable[Path], keep_out: Path) -> dict[str, Stat]:
     our own products. Links to folders are not followed: they may lead round in a circle.
     """
     return Scanner(folders, keep_out).look()
+
+
+def shown(path: str) -> str:
+    """Write a path as text; bytes in it that are none come as backslashes and digits, and then it does not lead there."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def is_raw(path: str) -> bool:
@@ -113,8 +119,9 @@ class Scanner:
                 if entry.is_dir(follow_symlinks=False):
                     found |= self._list(entry.path) if entry.path not in self._known else {}
                 elif is_raw(entry.name) or is_sidecar(entry.name):
-                    stat = entry.stat()
-                    folder.files[entry.path] = Stat(stat.st_size, stat.st_mtime_ns)
+                    told = entry.stat()
+                    if stat.S_ISREG(told.st_mode):  # reading a pipe would wait for ever
+                        folder.files[entry.path] = Stat(told.st_size, told.st_mtime_ns)
             except OSError:
                 continue
         return found | folder.files

@@ -55,8 +55,8 @@ def test_a_log_leads_to_recipe_apertures_masters_and_every_raw_file(record, redu
 
     assert (tree["kind"], tree["name"], tree["code_version"]) == ("product", "log/run1.log", __version__)
     assert (tree["job"]["kind"], tree["job"]["parameters"]) == ("export_reduction", {"reduction_id": reduction})
-    reduced, science_file = tree["from"]
-    assert science_file == {"kind": "raw", "name": science.path, "sha256": science.sha256, "from": []}
+    (reduced,) = tree["from"]
+    assert reduced["from"][-1] == {"kind": "raw", "name": science.path, "sha256": science.sha256, "from": []}
     assert (reduced["kind"], reduced["name"], reduced["code_version"]) == ("reduction", "abc", "1")
     found = {(node["kind"], node["name"]): node for node in reduced["from"]}
     assert set(found) == {
@@ -79,3 +79,29 @@ def test_a_product_that_names_no_reduction_still_leads_to_the_one_it_belongs_to(
         log = record_product(session, Stored("log/run1.log", "f" * 64, 5), kind="log", reduction_id=reduction)
         tree = trace(session, log)
     assert [node["name"] for node in tree["from"]] == ["abc"]
+
+
+def test_a_product_still_leads_to_the_bytes_that_its_run_had_when_the_file_has_been_written_over(record, reduction):
+    with record.writing() as session:
+        light = session.get_one(Reduction, reduction)
+        file = raw(session, light.run_id, "science1")
+        inputs = [reduction_input(light), *raw_inputs([file])]
+        log = record_product(session, Stored("log/run1.log", "f" * 64, 5), kind="log", reduction_id=reduction, inputs=inputs)
+        before = file.sha256
+        file.run_id, file.sha256 = None, "other"  # as for a new version of the run
+        session.flush()
+        session.expire(light)
+        (reduced,) = trace(session, log)["from"]
+    assert [(node["name"], node["sha256"]) for node in reduced["from"] if node["kind"] == "raw"] == [("/raw/science1", before)]
+
+
+def test_a_calibration_frame_that_a_reduce_file_named_is_shown_with_its_digest(record, reduction):
+    with record.writing() as session:
+        light = session.get_one(Reduction, reduction)
+        light.masters = {"bias": {"file": "/night/bias.hcm", "sha256": "b" * 64}}
+        light.choices = {"bias": "named in the reduce file: /night/bias.hcm"}
+        log = record_product(session, Stored("log/run1.log", "f" * 64, 5), kind="log", reduction_id=reduction)
+        (reduced,) = trace(session, log)["from"]
+    found = [node for node in reduced["from"] if node["kind"] == "bias"]
+    assert [(node["name"], node["sha256"]) for node in found] == [("/night/bias.hcm", "b" * 64)]
+    assert "reduce file" in found[0]["why"]

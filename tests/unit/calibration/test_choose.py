@@ -131,5 +131,25 @@ def test_a_policy_changes_the_limits():
     assert choose("flat", WANTED, [old], Policy(days={"flat": None})).winner == old
 
 
+def test_a_bias_of_finer_binning_serves_only_where_the_policy_says_so_and_bins_divide():
+    averaged = Policy(binned_bias=True)
+    wanted = replace(WANTED, windows=both(WINDOW_2X2))
+    assert choose("bias", wanted, [offer()]).winner is None
+    assert choose("bias", wanted, [offer()], averaged).winner == offer()
+    assert choose("dark", wanted, [offer("dark")], averaged).winner is None  # that is for biases alone
+    thirds = both({"E1": Geometry(1, 1, 3, 3, 341, 170)})
+    assert choose("bias", wanted, [offer(windows=thirds)], averaged).rejected[0][1] == "binning 3x3, needs 2x2"
+    coarse = offer(windows=both(FULL_2X2))
+    assert choose("bias", WANTED, [coarse], averaged).rejected[0][1] == "binning 2x2, needs 1x1"
+
+
+def test_a_bias_of_the_binning_of_the_data_is_better_than_one_that_is_averaged():
+    wanted = replace(WANTED, windows=both(WINDOW_2X2))
+    finer, alike = offer(id="1", mjd=60000.01), offer(id="2", windows=both(FULL_2X2), mjd=60000.3)
+    choice = choose("bias", wanted, [finer, alike], Policy(binned_bias=True))
+    assert choice.winner == alike
+    assert choice.rejected == ((finer, "matches, but the chosen one has the binning of the data"),)
+
+
 def test_with_nothing_recorded_the_reason_says_so():
     assert choose("flat", WANTED, []).reason == "no flat is recorded"
