@@ -27,7 +27,7 @@ class News:
     def __init__(self, record: Record) -> None:
         self._log = f"{record.engine.url.database}-wal" if record.is_sqlite else None
         self._seen: tuple[int, int] | None = None
-        self._looked = False
+        self._young = True  # before the first look everything is new
         self._asked = -_SERVER_SECONDS
 
     def any(self) -> bool:
@@ -42,6 +42,7 @@ class News:
             state, young = None, False
         else:
             state, young = (found.st_mtime_ns, found.st_size), abs(time.time() - found.st_mtime) < _CLOCK_SECONDS
-        changed = young or state != self._seen or not self._looked
-        self._seen, self._looked = state, True
+        # one that was young at the last look may have been followed by another that left no trace
+        changed = young or self._young or state != self._seen
+        self._seen, self._young = state, young
         return changed
