@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from sqlalchemy import select
 
@@ -10,11 +11,14 @@ from roque.archive import Record
 from roque.archive.models import RawFile
 from roque.archive.progress import left_to_do
 from roque.settings import Settings
-from roque.spool.folders import scan, shown
+from roque.spool.folders import is_sidecar, scan, shown
 
 __all__ = ["Idle"]
 
 LOOK_SECONDS = 1.0
+
+Files = Mapping[str, tuple[int, int]]
+"""Size and time of files by their path."""
 
 
 class Idle:
@@ -41,4 +45,10 @@ class Idle:
         with self._record.reading() as session:
             rows = session.execute(select(RawFile.path, RawFile.size, RawFile.mtime_ns).where(RawFile.sha256.is_not(None)))
             ended = {path: (size, mtime_ns) for path, size, mtime_ns in rows}
-            return all(ended.get(path) == stat for path, stat in found.items()) and left_to_do(session, found.keys()).nothing
+            return self._all_known(found, ended) and left_to_do(session, found.keys()).nothing
+
+    def _all_known(self, found: Files, known: Files) -> bool:
+        """Whether every file is registered as it is, and no aperture or reduce file has been taken away since."""
+        inside = tuple(f"{folder}/" for folder in self._settings.watched)
+        gone = any(is_sidecar(path) and path.startswith(inside) and path not in found for path in known)
+        return not gone and all(known.get(path) == stat for path, stat in found.items())

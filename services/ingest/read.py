@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from roque.archive.runs import FoundFile, FoundRun, problem
 from roque.errors import BadInput, Transient
 from roque.instruments import CameraDescription
 from roque.settings import Settings
-from roque.spool import data_source, unpack
+from roque.spool import Inspected, data_source, unpack
 from roque.spool.folders import Stat
 from roque.spool.hipercam import HipercamRun
 from roque.spool.source import FrameSource
@@ -29,7 +29,7 @@ class Reading:
 
 
 def read_run(
-    source_name: str,
+    told: Inspected,
     camera: CameraDescription,
     files: Mapping[str, Stat],
     settings: Settings,
@@ -41,8 +41,8 @@ def read_run(
 
     Parameters
     ----------
-    source_name : str
-        Source that reads it: hl, hf, fits.
+    told : Inspected
+        What its first file is.
     camera : CameraDescription
         Whose run it is.
     files : mapping of str to Stat
@@ -60,14 +60,17 @@ def read_run(
         It is no run, or not yet.
     """
     paths = [Path(path) for path in files]
-    with data_source(source_name, paths[0] if source_name == "hl" else paths, camera=camera, cache=settings.cache) as source:
+    with data_source(told.source, paths[0] if told.source == "hl" else paths, camera=camera, cache=settings.cache) as source:
         frames, times, info = source.available, source.times(), source.info
         problems = [problem(error) for error in source.problems] if ended else []
         extents = tuple(_extents(source, paths, settings.cache))
     # complete when the camera has written all it announced, or when it fell silent
-    whole = ended or (source_name == "hl" and info.expected is not None and frames >= info.expected)
+    whole = ended or (told.source == "hl" and info.expected is not None and frames >= info.expected)
     if frames == 0 and not whole:
         raise BadInput("no whole frame yet", file=str(paths[0]))
+    if told.source == "hf" and told.group is None:
+        # frames that were taken out of a run are numbered: this one was made of others, and is no data of the night
+        info = replace(info, kind="other")
     found = FoundRun(
         info=info,
         camera=camera,

@@ -58,8 +58,7 @@ def sidecar_gone(session: Session, path: Path, found: Collection[str]) -> int:
         if said is not None and said["file"] == str(path) and any(file.path in found for file in run.files):
             run.hints, run.unsettled = {name: value for name, value in run.hints.items() if name != hint}, True
             changed += 1
-    if changed:
-        session.execute(delete(RawFile).where(RawFile.path == str(path)))
+    session.execute(delete(RawFile).where(RawFile.path == str(path)))
     return changed
 
 

@@ -160,7 +160,7 @@ class Watch:
         stats = {path: found[path] for path in members}
         ended = all(self._silent(path) for path in members)
         reading = read_run(
-            told.source,
+            told,
             self._cameras[told.camera],
             stats,
             self._settings,
@@ -231,11 +231,14 @@ class Watch:
             except BadInput as error:
                 changed += self._failure(path, error)
             self._files[path].done = True
-        for path in [path for path in self._files if is_sidecar(path) and path not in found]:
+        for path in [path for path in self._files if is_sidecar(path) and path not in found and self._is_watched(path)]:
             with self._record.writing() as session:
                 changed += sidecar_gone(session, Path(path), found.keys())
             del self._files[path]
         return changed
+
+    def _is_watched(self, path: str) -> bool:
+        return any(path.startswith(f"{folder}/") for folder in self._settings.watched)
 
     def _is_science(self, path: str) -> bool:
         told = self._files[path].inspected

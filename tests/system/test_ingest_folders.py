@@ -250,3 +250,11 @@ def test_a_file_that_fell_silent_ends_though_only_news_are_looked_for(record, se
     time.sleep(0.3)
     watch.look_for_news()
     assert runs(record)[0].state == "complete"
+
+
+def test_frames_that_were_made_of_others_are_no_data_to_make_masters_of(record, settings, incoming, golden_runs):
+    shutil.copy(golden_runs / "flat.hcm", incoming)
+    for number in (1, 3):
+        shutil.copy(golden_runs / f"run0008_00{number}.hcm", incoming)
+    look(record, settings)
+    assert [(run.name, run.kind, run.frames) for run in runs(record)] == [("flat", "other", 1), ("run0008", "science", 2)]
