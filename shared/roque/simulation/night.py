@@ -131,7 +131,7 @@ def _bias(detector: Detector, seed: int, start: datetime) -> RunPlan:
         detector=detector,
         seed=10 * seed + 1,
         windows=CALIBRATION_WINDOWS,
-        frames=30,
+        frames=100,  # the noise of the master stays the same all run long: it must be small beside that of the light
         start=start,
         exposure=0.001,
         read_out=0.18,
