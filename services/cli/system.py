@@ -152,8 +152,12 @@ def _environment(settings: Settings) -> Mapping[str, str]:
         given["cameras"] = str(settings.cameras.expanduser().absolute())
     if settings.database_url is not None:
         given["database_url"] = settings.database
+    if settings.database_url_file is not None:
+        given["database_url_file"] = str(settings.database_url_file.expanduser().absolute())
     if settings.broker_url is not None:
         given["broker_url"] = settings.broker
+    if settings.broker_url_file is not None:
+        given["broker_url_file"] = str(settings.broker_url_file.expanduser().absolute())
     if settings.products_url is not None:
         given["products_url"] = settings.products_url
     variables = {f"ROQUE_{name.upper()}": value for name, value in given.items()}

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from roque.errors import BadInput
+from roque.secret_files import check_address, read_address
 
 __all__ = ["Settings", "load_settings"]
+
+_DATABASES = ("postgresql", "sqlite")
+_BROKERS = ("amqp", "amqps", "memory")
 
 
 class Settings(BaseSettings):
@@ -23,7 +28,9 @@ class Settings(BaseSettings):
 
     home: Path = Field(Path("roque-data"), description="folder of everything that roque keeps")
     database_url: SecretStr | None = Field(None, description="PostgreSQL URL; default an SQLite file in the home folder")
+    database_url_file: Path | None = Field(None, description="file that holds database_url; only its owner may read it")
     broker_url: SecretStr | None = Field(None, description="RabbitMQ URL; default the memory of the worker process")
+    broker_url_file: Path | None = Field(None, description="file that holds broker_url; only its owner may read it")
     products_url: str | None = Field(None, description="folder of products; default 'products' in the home folder")
     incoming: list[Path] = Field(default_factory=list, description="folders that are watched for raw files")
     cameras: Path | None = Field(None, description="folder of the observatory's own camera descriptions (TOML)")
@@ -48,14 +55,12 @@ class Settings(BaseSettings):
     @property
     def database(self) -> str:
         """URL of the record, with its password: never print it."""
-        if self.database_url is not None:
-            return self.database_url.get_secret_value()
-        return f"sqlite:///{self.folder / 'record.sqlite'}"
+        return self._address("database_url", _DATABASES) or f"sqlite:///{self.folder / 'record.sqlite'}"
 
     @property
     def broker(self) -> str:
         """URL of the broker, with its password: never print it."""
-        return self.broker_url.get_secret_value() if self.broker_url is not None else "memory://"
+        return self._address("broker_url", _BROKERS) or "memory://"
 
     @property
     def products(self) -> Path:
@@ -75,6 +80,31 @@ class Settings(BaseSettings):
     def cache(self) -> Path:
         """Folder of unpacked files."""
         return self.folder / "cache"
+
+    @model_validator(mode="after")
+    def _addresses_can_be_used(self) -> Self:
+        """Say at the start what would go wrong later."""
+        _ = self.database, self.broker
+        return self
+
+    def _address(self, setting: str, schemes: Collection[str]) -> str | None:
+        given: SecretStr | None = getattr(self, setting)
+        file: Path | None = getattr(self, f"{setting}_file")
+        if given is not None and file is not None:
+            raise BadInput(
+                "the address is given twice, by itself and in a file",
+                place=f"settings {setting} and {setting}_file",
+                remedy="leave one of them out",
+            )
+        if file is not None:
+            setting, file = f"{setting}_file", _absolute(file)
+            address = read_address(file, setting)
+        elif given is not None:
+            address = given.get_secret_value()
+        else:
+            return None
+        check_address(address, setting, schemes, file)
+        return address
 
     @classmethod
     def settings_customise_sources(

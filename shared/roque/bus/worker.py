@@ -51,9 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - ourselves
     try:
         settings = load_settings()
-        configure(settings.log_format, service="worker")
-        die_with_parent()
         services = given.services.split(",")
+        configure(settings.log_format, service=services[0] if len(services) == 1 else "worker")
+        die_with_parent()
         handlers = _named(given.handlers) if given.handlers else load_handlers(services)
         sys.exit(serve_jobs(settings, services, handlers, given.processes or settings.workers))
     except RoqueError as error:
