@@ -2,45 +2,16 @@
 
 from __future__ import annotations
 
-import mmap
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from roque.errors import BadInput, Transient
 from roque.frames import Window
 from roque.frames.window import RawWords
 from roque.instruments.hipercam import CCDS, RawWindow, ReadOut
 from roque.spool._decode import decode_all, decode_box, decode_box_grouped
+from roque.spool._raw import RawFrame
 
-__all__ = ["CHANGED", "COPY_AGAIN", "Layout", "RawFrame"]
-
-CHANGED = "the file became shorter while it was read"
-COPY_AGAIN = "wait until it is written, or copy it again"
-
-
-@dataclass(frozen=True, slots=True)
-class RawFrame:
-    """Words of a frame."""
-
-    words: NDArray[np.uint16]
-    map: mmap.mmap | None
-    end: int
-    number: int
-    file: str
-
-    def checked(self) -> NDArray[np.uint16]:
-        """Words, after a look whether the file still holds them."""
-        if self.map is None:
-            return self.words
-        try:
-            size = self.map.size()
-        except OSError as error:
-            raise Transient(f"the file cannot be read: {error}", file=self.file, place=f"frame {self.number}") from error
-        if size < self.end:
-            raise BadInput(CHANGED, file=self.file, place=f"frame {self.number}", remedy=COPY_AGAIN)
-        return self.words
+__all__ = ["Layout"]
 
 
 class RawPixels:

@@ -1,14 +1,10 @@
 """Raw HiPERCAM runs: one FITS file, a frame per step of its third axis.
 
-Nothing is decoded until it is asked for, and then no more than the box that was asked for. Frames up to a MiB are read
-whole with one call, which a file that shrinks or a failing disk cannot turn into more than an error. Larger ones are
-mapped, so that a box touches its own pages alone; a mapped page that a shrinking file has lost would kill the process, so
-the size is looked at before each box.
+Nothing is decoded until it is asked for, and then no more than the box that was asked for.
 """
 
 from __future__ import annotations
 
-import mmap
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,15 +24,14 @@ from roque.frames.images import FitsFile, require
 from roque.instruments import CameraDescription
 from roque.instruments.hipercam import CCDS, NXTOT, NYTOT, STAMP_BYTES, ReadOut, read_out
 from roque.instruments.rules import parse_iso
-from roque.spool._layout import CHANGED, COPY_AGAIN, Layout, RawFrame
+from roque.spool._layout import Layout
+from roque.spool._raw import RawFrames
 from roque.spool.naming import folder_night, night_of, run_kind, run_name, split_filters
 from roque.spool.source import RunInfo, Times, frames_from, no_frame, rows
-from roque.spool.stamps import DAY, FAULTS, Exposures, exposures, frame_numbers, read_stamps
+from roque.spool.stamps import DAY, FAULTS, Exposures, exposures, frame_numbers, iso_time, read_stamps
 
 __all__ = ["HipercamRun"]
 
-_WHOLE = 1 << 20  # bytes of a frame up to which reading it costs less than mapping it
-_MAPPED = 64 << 20  # bytes of frames given after which mapped pages are let go: they count as memory in use
 _TIMES_AT_ONCE = 256  # frames whose times are worked out together
 _COPIED: tuple[str, ...] = (
     "DATE",
@@ -52,7 +47,6 @@ _COPIED: tuple[str, ...] = (
     "IMAGETYP",
 )
 _COPIED += ("INSTRUME", "TELESCOP")
-_MJD_ORDINAL = 678576  # proleptic ordinal of MJD 0
 _MOST_PROBLEMS = 100  # records of one run: more would say no more
 
 
@@ -93,6 +87,7 @@ class HipercamRun:
             self._frame_header, self._ccd_headers = _headers(self._hdu.header, self.read_out, self._file.name)
             self._blocks: dict[int, _Block] = {}
             self._info: RunInfo | None = None
+            self._raw = RawFrames(self._file, self._hdu.start, self.read_out.frame_bytes)
             self.available = 0
             self.refresh()
         except BadInput:
@@ -142,8 +137,7 @@ class HipercamRun:
         whole = (self._size - self._hdu.start) // self.read_out.frame_bytes
         self.available = max(0, min(self._expected, whole))
         self._info = None
-        self._map: mmap.mmap | None = None
-        self._given = 0
+        self._raw.refresh()
         return self.available
 
     def frame(self, number: int) -> Frame:
@@ -158,7 +152,7 @@ class HipercamRun:
         """
         if not 1 <= number <= self.available:
             raise no_frame(number, self.available, self._file.name)
-        return self._assemble(number, self._layout.lazy(self._raw(number)))
+        return self._assemble(number, self._layout.lazy(self._raw.words(number)))
 
     def load(self, number: int) -> Frame:
         """Frame at a place in the run with all its pixels decoded, in one pass: the quickest way to whole frames.
@@ -170,7 +164,7 @@ class HipercamRun:
         """
         if not 1 <= number <= self.available:
             raise no_frame(number, self.available, self._file.name)
-        return self._assemble(number, self._layout.decoded(self._raw(number)))
+        return self._assemble(number, self._layout.decoded(self._raw.words(number)))
 
     def times(self) -> Times:
         """Mid-times and exposures of all frames now available, one row per frame and CCD, in the order of the data."""
@@ -319,7 +313,7 @@ class HipercamRun:
             )
         n, day, fraction, fault = block.frames[at]
         stamp = {
-            "TIMSTAMP": _iso(day, fraction),
+            "TIMSTAMP": iso_time(day, fraction),
             "MJDINT": day,
             "MJDFRAC": fraction,
             "MJDUTC": day + fraction,
@@ -327,27 +321,6 @@ class HipercamRun:
             "NFRAME": n,
         }
         return Frame(ccds, n, self._frame_header | stamp)
-
-    def _raw(self, number: int) -> RawFrame:
-        """Words of a frame, read or mapped."""
-        size = self.read_out.frame_bytes
-        start = self._hdu.start + (number - 1) * size
-        if size <= _WHOLE:
-            data = self._file.read(start, size)
-            if len(data) < size:
-                raise BadInput(CHANGED, file=self._file.name, place=f"frame {number}", remedy=COPY_AGAIN)
-            return RawFrame(np.frombuffer(data, np.uint16), None, 0, number, self._file.name)
-        if self._map is None:
-            self._map = self._file.map()
-            self._given = 0
-        if self._given + size > _MAPPED:
-            self._map.madvise(mmap.MADV_DONTNEED)
-            self._given = 0
-        self._given += size
-        if start + size > len(self._map):
-            raise BadInput(CHANGED, file=self._file.name, place=f"frame {number}", remedy=COPY_AGAIN)
-        words = np.frombuffer(self._map, np.uint16, size // 2, start)
-        return RawFrame(words, self._map, start + size, number, self._file.name)
 
     def _block(self, b: int) -> _Block:
         """Times of a block of frames; numbers are told from two neighbours on each side."""
@@ -365,11 +338,7 @@ class HipercamRun:
         return block
 
     def _stamp(self, number: int) -> bytes:
-        end = self._hdu.start + number * self.read_out.frame_bytes
-        data = self._file.read(end - STAMP_BYTES, STAMP_BYTES)
-        if len(data) < STAMP_BYTES:
-            raise BadInput(CHANGED, file=self._file.name, place=f"frame {number}", remedy=COPY_AGAIN)
-        return data
+        return self._raw.part(number, self.read_out.frame_bytes - STAMP_BYTES, STAMP_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,12 +370,3 @@ def _headers(header: Header, setup: ReadOut, file: str) -> tuple[Header, list[He
         copied = {"REFLECT": f"ESO DET REFLECT{ccd}", "RONOISE": f"ESO DET CHIP{ccd} RON", "GAIN": f"ESO DET CHIP{ccd} GAIN"}
         ccds.append({"NCYCLE": skips + 1} | {k: header[raw] for k, raw in copied.items() if raw in header})
     return frame, ccds
-
-
-def _iso(day: int, fraction: float) -> str:
-    """Write date and time in ISO form to the nanosecond."""
-    days, ns = divmod(round(fraction * DAY * 1e9), int(DAY * 1e9))
-    seconds, ns = divmod(ns, 10**9)
-    minutes, second = divmod(seconds, 60)
-    today = date.fromordinal(day + days + _MJD_ORDINAL).isoformat()
-    return f"{today}T{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}.{ns:09d}"

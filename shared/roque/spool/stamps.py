@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ from numpy.typing import NDArray
 
 from roque.instruments.hipercam import STAMP_BYTES, ReadOut
 
-__all__ = ["FAULTS", "Exposures", "Stamps", "exposures", "frame_numbers", "read_stamps"]
+__all__ = ["FAULTS", "Exposures", "Stamps", "exposures", "frame_numbers", "iso_time", "read_stamps"]
 
 DAY = 86400.0
+_MJD_ORDINAL = 678576  # proleptic ordinal of MJD 0
 _NO_TIME = 51544  # MJD of 2000-01-01: frames without a time are counted from there, a second each
 _MOST_DROPPED = 1_000_000  # frames; more is not believed even where neighbours agree
 _WORDS = STAMP_BYTES // 2 - 1  # the last word is not used
@@ -191,6 +193,15 @@ def exposures(stamps: Stamps, number: Ints, junk: Bools, setup: ReadOut) -> Expo
         time_ok=in_cycle & (fault == 0)[:, None],
         data_ok=in_cycle & (n > setup.timing.drift_windows),
     )
+
+
+def iso_time(day: int, fraction: float) -> str:
+    """Write date and time in ISO form to the nanosecond."""
+    days, ns = divmod(round(fraction * DAY * 1e9), int(DAY * 1e9))
+    seconds, ns = divmod(ns, 10**9)
+    minutes, second = divmod(seconds, 60)
+    today = date.fromordinal(day + days + _MJD_ORDINAL).isoformat()
+    return f"{today}T{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}.{ns:09d}"
 
 
 def _constants(setup: ReadOut) -> tuple[float, tuple[float, float], tuple[float, float]]:

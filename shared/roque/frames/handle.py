@@ -1,0 +1,107 @@
+"""A file that is open for reading: whatever the disk or another process does to it, the answer is an error with a place."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import stat
+import weakref
+from types import TracebackType
+from typing import Self
+
+from roque.errors import BadInput, NotFound, Transient
+
+__all__ = ["DAMAGED", "OpenFile"]
+
+DAMAGED = "the file is damaged: copy it again from where it came"
+
+
+class OpenFile:
+    """A file, read through its own file handle.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    name : str or None
+        How it is called in messages, where it is the unpacked copy of another.
+
+    Raises
+    ------
+    NotFound
+        There is no such file.
+    BadInput
+        It is no file, or may not be read.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], name: str | None = None) -> None:
+        self.name = os.fspath(path) if name is None else name
+        try:
+            # without waiting: a pipe in a data folder would keep the reader for ever
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except FileNotFoundError:
+            raise NotFound("no such file", file=self.name) from None
+        except PermissionError:
+            raise BadInput("the file may not be read", file=self.name, remedy="give roque the right to read it") from None
+        except (OSError, ValueError) as error:
+            raise BadInput(f"the file cannot be opened: {error}", file=self.name) from None
+        # a source that nobody closes must not keep its file open for ever
+        self._closer = weakref.finalize(self, os.close, self._fd)
+        if not stat.S_ISREG(self.status.st_mode):
+            self.close()
+            raise BadInput("not a file", file=self.name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; a second time does nothing."""
+        self._closer()
+        self._fd = -1  # the number may soon be another file's
+
+    @property
+    def status(self) -> os.stat_result:
+        """Size and times of the file now."""
+        return os.fstat(self._fd)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file now."""
+        return self.status.st_size
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Read bytes at an offset, fewer at the end of the file.
+
+        Raises
+        ------
+        Transient
+            The disk or the network fails.
+        """
+        try:
+            data = os.pread(self._fd, size, offset)
+            # one call gives no more than 2 GiB, and less where a signal comes between
+            while 0 < len(data) < size and (more := os.pread(self._fd, size - len(data), offset + len(data))):
+                data += more
+        except OSError as error:
+            raise Transient(f"the file cannot be read: {error}", file=self.name, place=f"byte {offset}") from error
+        return data
+
+    def map(self) -> mmap.mmap:
+        """Map the file as it is now, read-only. The map outlives the file handle.
+
+        Raises
+        ------
+        BadInput
+            The file is empty by now.
+        Transient
+            The disk or the network fails.
+        """
+        try:
+            return mmap.mmap(self._fd, 0, access=mmap.ACCESS_READ)
+        except ValueError:
+            raise BadInput("the file became empty while it was read", file=self.name, place="byte 0", remedy=DAMAGED) from None
+        except OSError as error:
+            raise Transient(f"the file cannot be read: {error}", file=self.name) from error
