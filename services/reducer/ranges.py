@@ -60,7 +60,7 @@ def reduce_range(context: Context, job: JobSnapshot) -> Outcome:
     seconds = watch.seconds()
 
     def store(session: Session) -> None:
-        row = session.get_one(Reduction, reduction.id, with_for_update=True)
+        row = session.get_one(Reduction, reduction.id, with_for_update={"of": Reduction})
         if row.frames_done != wanted.first - 1:
             raise Conflict(f"frames up to {row.frames_done} are reduced, not {wanted.first - 1}", file=run.path)
         insert_measurements(session, run.night.date, row.id, rows)

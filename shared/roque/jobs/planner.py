@@ -79,7 +79,7 @@ def plan(record: Record, now: dt.datetime, policy: Policy) -> int:
     for run_id, _ in sorted(ids, key=lambda row: (row.kind == "science", row.id)):
         try:
             with record.writing() as session:
-                run = session.get(Run, run_id, with_for_update=True)
+                run = session.get(Run, run_id, with_for_update={"of": Run})
                 if run is not None and run.unsettled:
                     _plan_run(session, run, now, policy)
         except Transient:
