@@ -26,6 +26,7 @@ COMMANDS = {
     "lightcurve": Lazily("services.cli.lightcurve:lightcurve", "Plot and export light curves."),
     "product": Lazily("services.cli.product:product", "List and fetch products."),
     "trace": Lazily("services.cli.trace:trace", "Lead a product back to raw bytes, masters, recipe and code."),
+    "hcam": Lazily("services.cli.hcam.group:hcam", "Run a HiPERCAM-pipeline command by its own name."),
     "sql": Lazily("services.cli.sql:sql", "Ask the record in SQL, without changing it."),
 }
 """Command to the module that has it; a module is imported when its command is called, so that `--help` answers at once."""

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from roque.frames.hcm import read_hcm
-from roque.instruments.camera import read_camera
+from roque.instruments import load_camera
 from roque.spool import data_source
 
-FOLDER = Path(__file__).parent / "cameras"
-NAMES = sorted(path.stem for path in FOLDER.glob("*.toml"))
-
-
-def test_there_are_nine():
-    assert len(NAMES) == 9
+NAMES = ("hicks", "intwfc", "lcogt", "ltio", "ltrise", "osirisplus", "pt5m", "rosa", "whtcam")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_frames_equal_those_that_the_pipeline_converted(golden, name):
     folder = golden / "foreign" / name
-    camera = read_camera((FOLDER / f"{name}.toml").read_bytes(), name)
+    camera = load_camera(name)
     with data_source("fits", sorted((folder / "raw").iterdir()), camera=camera) as source:
         assert source.available == 2
         for number, frame in enumerate(source, start=1):
@@ -48,7 +41,7 @@ def test_frames_equal_those_that_the_pipeline_converted(golden, name):
 
 
 def test_gain_and_read_noise_of_a_header_win_over_the_description(golden):
-    camera = read_camera((FOLDER / "ltio.toml").read_bytes(), "ltio")
+    camera = load_camera("ltio")
     with data_source("fits", sorted((golden / "foreign" / "ltio" / "raw").iterdir()), camera=camera) as source:
         header = source.frame(1).ccds["1"].header
     assert (header["GAIN"], header["RONOISE"], header["SATURATE"]) == (2.2, 11.0, 62000.0)

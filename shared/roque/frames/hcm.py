@@ -95,7 +95,7 @@ def write_hcm(path: str | os.PathLike[str], frame: Frame, overwrite: bool = Fals
     path : path
         The file.
     frame : Frame
-        float32 counts are written as such, float64 too; anything else becomes float32.
+        float32 counts are written as such, float64 and uint16 too; anything else becomes float32.
     overwrite : bool
         Whether a file that stands there is replaced.
 
@@ -109,11 +109,11 @@ def write_hcm(path: str | os.PathLike[str], frame: Frame, overwrite: bool = Fals
         for place, (label, ccd) in enumerate(frame.ccds.items()):
             offset = _mosaic(list(frame.ccds.values()), place)
             for i, (window_label, window) in enumerate(ccd.windows.items()):
-                data = window.data
-                data = data.astype(">f8" if data.dtype == np.float64 else ">f4")
+                data, image = _stored(window.data)
                 own = _ccd_header(ccd) if i == 0 else {}
                 display = _display_header(label, window_label, window.geometry, offset)
-                cards = _image_header(data) | {"CCD": label} | own | {"WINDOW": window_label}
+                # times stand with every window, so that each image of a viewer tells its own
+                cards = image | {"CCD": label} | own | _time_header(ccd) | {"WINDOW": window_label}
                 cards |= _window_header(window) | display | {"DATASUM": str(_datasum(data))}
                 file.write(format_header(cards))
                 file.write(data.tobytes())
@@ -204,10 +204,16 @@ def _frame_header(frame: Frame) -> Header:
     return cards | {"NUMCCD": len(frame.ccds), "HIPERCAM": "MCCD", "COMMENT": _LAYOUT + comments}
 
 
-def _image_header(data: NDArray[Any]) -> Header:
+def _stored(data: NDArray[Any]) -> tuple[NDArray[Any], Header]:
+    """Counts as they stand in the file, and the keywords that say how."""
     ny, nx = data.shape
     axes = {"NAXIS": 2, "NAXIS1": nx, "NAXIS2": ny, "PCOUNT": 0, "GCOUNT": 1}
-    return {"XTENSION": "IMAGE", "BITPIX": -8 * data.dtype.itemsize} | axes
+    if data.dtype == np.uint16:
+        # FITS has no unsigned words: they are shifted
+        signed = (data ^ np.uint16(0x8000)).astype(">u2").view(">i2")
+        return signed, {"XTENSION": "IMAGE", "BITPIX": 16} | axes | {"BSCALE": 1, "BZERO": 32768}
+    floats = data.astype(">f8" if data.dtype == np.float64 else ">f4")
+    return floats, {"XTENSION": "IMAGE", "BITPIX": -8 * floats.dtype.itemsize} | axes
 
 
 def _ccd_header(ccd: CCD) -> Header:
@@ -220,7 +226,12 @@ def _ccd_header(ccd: CCD) -> Header:
         "NYPAD": ccd.nypad,
     }
     header |= {k: v for k, v in ccd.header.items() if k not in _STRUCTURE | _WINDOW | _CCD | _DISPLAY}
-    header |= {"DSTATUS": ccd.data_ok, "GOODTIME": ccd.time_ok, "EXPTIME": ccd.exposure}
+    return header
+
+
+def _time_header(ccd: CCD) -> Header:
+    """Keywords of a CCD's time and of what can be trusted."""
+    header: Header = {"DSTATUS": ccd.data_ok, "GOODTIME": ccd.time_ok, "EXPTIME": ccd.exposure}
     if not math.isnan(ccd.mjd_frac):
         header |= {"MJDINT": ccd.mjd_int, "MJDFRAC": ccd.mjd_frac, "MJDUTC": ccd.mjd}
     return header
@@ -266,7 +277,8 @@ def _mosaic(ccds: list[CCD], place: int) -> tuple[int, int]:
 
 def _datasum(data: NDArray[Any]) -> int:
     """FITS checksum of the data: sum of its 32-bit words in ones' complement arithmetic."""
-    total = int(data.reshape(-1).view(">u4").sum(dtype=np.uint64))
+    padded = data.tobytes() + b"\0" * (-data.nbytes % 4)
+    total = int(np.frombuffer(padded, ">u4").sum(dtype=np.uint64))
     while total >> 32:
         total = (total & 0xFFFFFFFF) + (total >> 32)
     return total

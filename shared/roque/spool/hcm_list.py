@@ -18,7 +18,7 @@ from roque.instruments.rules import parse_iso
 from roque.spool.naming import folder_night, night_of, run_kind, run_name, split_filters
 from roque.spool.source import RunInfo, Times, frames_from, no_frame, rows
 
-__all__ = ["HcmList", "hcm_info", "read_list"]
+__all__ = ["HcmList", "hcm_info", "read_list", "read_names"]
 
 _LONGEST = 16 << 20  # bytes of a list
 
@@ -148,6 +148,17 @@ def read_list(path: Path) -> list[Path]:
 
     Raises
     ------
+    BadInput, NotFound
+        As for `read_names`.
+    """
+    return [path.parent / (name if name.endswith(".hcm") else f"{name}.hcm") for name in read_names(path)]
+
+
+def read_names(path: Path) -> list[str]:
+    """Read names from a text, one a line; lines that start with # and blank ones are left out.
+
+    Raises
+    ------
     BadInput
         Not a text, or far too long.
     NotFound
@@ -164,8 +175,7 @@ def read_list(path: Path) -> list[Path]:
     if len(raw) > _LONGEST or "\0" in text:
         raise BadInput("not a list", file=str(path), remedy="give a text with one file name a line")
     names = [line.strip() for line in text.splitlines()]
-    names = [name for name in names if name and not name.startswith("#")]
-    return [path.parent / (name if name.endswith(".hcm") else f"{name}.hcm") for name in names]
+    return [name for name in names if name and not name.startswith("#")]
 
 
 def sequence_name(path: Path) -> tuple[str, bool]:

@@ -28,7 +28,7 @@ from roque.spool._layout import Layout
 from roque.spool._raw import RawFrames
 from roque.spool.naming import folder_night, night_of, run_kind, run_name, split_filters
 from roque.spool.source import RunInfo, Times, frames_from, no_frame, rows
-from roque.spool.stamps import DAY, FAULTS, Exposures, exposures, frame_numbers, iso_time, read_stamps
+from roque.spool.stamps import DAY, FAULTS, Exposures, Stamps, exposures, frame_numbers, iso_time, read_stamps
 
 __all__ = ["HipercamRun"]
 
@@ -185,6 +185,20 @@ class HipercamRun:
             for e in blocks
         ]
         return np.concatenate(table)
+
+    def stamps(self, first: int, last: int) -> Stamps:
+        """Time stamps of a range of places in the run, as the camera wrote them.
+
+        Raises
+        ------
+        NotFound
+            There are no such frames.
+        BadInput
+            The file became shorter.
+        """
+        if not 1 <= first <= last <= self.available:
+            raise no_frame(first if first > self.available else last, self.available, self._file.name)
+        return read_stamps(b"".join(self._stamp(number) for number in range(first, last + 1)))
 
     def _refuse_repeated(self) -> None:
         for keyword, byte in self._hdu.block.repeated.items():

@@ -44,14 +44,17 @@ class Stamps:
         Fraction of the day.
     valid : array of bool
         Whether date and time of day can exist.
+    received : array of bool
+        Whether the GPS receiver said anything of satellites or clock.
     locked : array of bool
-        Whether the clock says that it is synchronised.
+        Whether it says that the clock is synchronised.
     """
 
     counter: Ints
     day: Ints
     fraction: NDArray[np.float64]
     valid: Bools
+    received: Bools
     locked: Bools
 
 
@@ -106,12 +109,14 @@ def read_stamps(raw: bytes) -> Stamps:
     start = _new_year(np.where(valid, year, 2000))
     length = _new_year(np.where(valid, year, 2000) + 1) - start
     valid &= (yearday >= 1) & (yearday <= length)
+    received = ~((satellites == -1) & (synced == -1))
     return Stamps(
         counter=counter,
         day=start + yearday - 1,
         fraction=(hour + (minute + (second + nanosecond / 1e9) / 60.0) / 60.0) / 24.0,
         valid=valid,
-        locked=(synced != 0) & ~((satellites == -1) & (synced == -1)),
+        received=received,
+        locked=(synced != 0) & received,
     )
 
 

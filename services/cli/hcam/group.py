@@ -1,0 +1,37 @@
+"""The group `roque hcam`."""
+
+from __future__ import annotations
+
+import click
+
+from services.cli.lazy import Lazily, LazyGroup
+
+__all__ = ["COMMANDS", "hcam"]
+
+_HERE = "services.cli.hcam"
+
+COMMANDS = {
+    "grab": Lazily(f"{_HERE}.grab:grab", "Write frames of a run as hcm files, calibrated."),
+    "ltimes": Lazily(f"{_HERE}.ltimes:ltimes", "List the times of a run."),
+    "stats": Lazily(f"{_HERE}.stats:stats", "Statistics of each window of a frame."),
+    "mstats": Lazily(f"{_HERE}.stats:mstats", "Statistics of each window of many frames, as a table."),
+    "hinfo": Lazily(f"{_HERE}.hinfo:hinfo", "Print headers and a part of the data of a frame."),
+    "fits2hcm": Lazily(f"{_HERE}.fits2hcm:fits2hcm", "Make hcm files of FITS images of other cameras."),
+    "hls": Lazily(f"{_HERE}.listings:hls", "List the runs on a HiPERCAM file server."),
+    "uls": Lazily(f"{_HERE}.listings:uls", "List the runs on an ULTRACAM file server."),
+}
+"""Command to the module that has it, in the order of the help."""
+
+
+@click.group(cls=LazyGroup, commands_at=COMMANDS)
+def hcam() -> None:
+    """Run a command of the HiPERCAM pipeline by its own name, on files in the current folder.
+
+    Parameters are given as name=value in any order, or bare in the order in which --help lists them. A backslash stands for the
+    defaults of all that follows. The words list, prompt and nodefs may stand anywhere.
+
+    \b
+    Example:
+      roque hcam grab run=run0012 first=1 last=3 bias=bias trim=no \\\\
+      roque hcam reduce run=run0012 rfile=run0012 log=run0012 \\\\
+    """

@@ -1,0 +1,43 @@
+"""`ltimes`: times of a run as text."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from services.cli.hcam.command import Tell, hcam_command
+from services.cli.hcam.common import RUN_SOURCE, first, last, run_or_list
+from services.cli.hcam.parameters import WHOLE, Parameter, Values
+
+__all__ = ["ltimes"]
+
+_BLOCK = 1000  # lines written at once
+
+
+@hcam_command(
+    *run_or_list(first(), last(), source=RUN_SOURCE),
+    Parameter("tdigit", WHOLE, 6, "decimals of seconds", hidden=True, least=1, most=9),
+    Parameter("edigit", WHOLE, 3, "decimals of exposures", hidden=True, least=1, most=9),
+)
+def ltimes(values: Values, tell: Tell) -> None:
+    """List the times of a run, a line a frame.
+
+    HiPERCAM: place in the run, time stamp as MJD and UTC, whether it is good, then for each CCD its label, the middle of its
+    exposure as MJD and time of day, its exposure in seconds, and whether it was read out.
+
+    \b
+    Example:
+      roque hcam ltimes run=run0012 first=1 last=0
+    """
+    from roque.spool.listing import list_times
+    from services.cli.hcam.runs import open_run, places_of
+
+    with open_run(values) as source:
+        places = places_of(values, source)
+        if tell.as_json:
+            chosen = source.times()
+            for row in chosen[(chosen["frame"] >= source.frame(places[0]).number)]:
+                tell.line("", **dict(zip(row.dtype.names, row.tolist(), strict=True)))
+            return
+        lines = list_times(source, places[0], places[-1], digits=values["tdigit"], exposure_digits=values["edigit"])
+        while block := list(islice(lines, _BLOCK)):
+            tell.block("".join(f"{line}\n" for line in block))

@@ -1,0 +1,164 @@
+"""Frames that a command is asked to read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from services.cli.hcam.common import from_list, named_like_input
+from services.cli.hcam.parameters import Values
+
+if TYPE_CHECKING:
+    from roque.calibration.apply import Masters
+    from roque.frames import Frame
+    from roque.spool import FrameSource
+    from services.cli.hcam.command import Tell
+
+__all__ = ["Trimmed", "frames_of", "masters_of", "open_run", "places_of", "read_frame", "selected"]
+
+
+def open_run(values: Values) -> FrameSource:
+    """Open the run or list that the parameters name.
+
+    Raises
+    ------
+    NotFound
+        There is no such run, or no such source.
+    BadInput
+        It cannot be read.
+    """
+    from roque.spool import data_source
+
+    if from_list(values):
+        return data_source("hf", values["flist"])
+    run = values["run"].removesuffix(".fits")
+    return data_source(values["source"], f"{run}.fits" if values["source"] == "hl" else run, values["first"])
+
+
+def frames_of(values: Values, source: FrameSource, tell: Tell) -> Iterator[tuple[int, Frame]]:
+    """Frames that are asked for, trimmed and counted from the first; new ones are waited for where they may come.
+
+    The count is the place in the run, unless the first frame asked for is 0, the newest: it then counts from 0.
+
+    Raises
+    ------
+    NotFound
+        There is not even the first.
+    """
+    first, last = values.get("first", 1), values.get("last", 0)
+    newest = first == 0
+    patient = newest or values["source"].endswith(("s", ":server"))
+    count, place = first, max(1, source.available) if newest else first
+    while not last or count <= last:
+        # that there is no first frame is an error, that there are no more the end
+        if place > source.available and count > first and not (patient and _wait(source, place, values, tell)):
+            return
+        if newest:
+            place = max(1, source.available)
+        yield count, _trimmed(source.frame(place), values)
+        count += 1
+        place += 1
+
+
+def places_of(values: Values, source: FrameSource) -> list[int]:
+    """Places in the run of the frames that are asked for.
+
+    Raises
+    ------
+    NotFound
+        The run ends before the first of them.
+    """
+    from roque.errors import NotFound
+
+    first, last = values.get("first", 1), values.get("last", 0)
+    end = min(last, source.available) if last else source.available
+    if first > end:
+        raise NotFound(
+            f"no frame from {first} to {last or 'the end'}: the run has {source.available}", file=named_like_input(values)
+        )
+    return list(range(max(1, first), end + 1))
+
+
+class Trimmed:
+    """Frames of a source with their windows trimmed, for combining.
+
+    Parameters
+    ----------
+    source : FrameSource
+    values : Values
+        With the parameters of trimming; without them frames are as they are.
+    """
+
+    def __init__(self, source: FrameSource, values: Values) -> None:
+        self._source = source
+        self._values = values
+
+    @property
+    def available(self) -> int:
+        """Number of frames."""
+        return self._source.available
+
+    def frame(self, number: int) -> Frame:
+        """Give one frame."""
+        return _trimmed(self._source.frame(number), self._values)
+
+
+def read_frame(path: Path | None) -> Frame | None:
+    """Read a calibration frame, if there is one."""
+    from roque.frames.hcm import read_hcm
+
+    return None if path is None else read_hcm(path)
+
+
+def masters_of(values: Values) -> Masters:
+    """Read the calibration frames that the parameters name."""
+    from roque.calibration.apply import Masters
+    from roque.calibration.fringe import read_fringe_pairs
+
+    fringes = read_fringe_pairs(values["fpair"]) if values.get("fmap") is not None else None
+    return Masters(
+        bias=read_frame(values.get("bias")),
+        dark=read_frame(values.get("dark")),
+        flat=read_frame(values.get("flat")),
+        fringe_map=read_frame(values.get("fmap")),
+        fringe_pairs=fringes,
+    )
+
+
+def selected(words: str, known: list[str], everything: str, what: str) -> list[str]:
+    """Labels in a text, all that are known for the word that says so.
+
+    Raises
+    ------
+    NotFound
+        There is none of that label.
+    """
+    from roque.errors import NotFound
+
+    wanted = words.split()
+    if wanted in ([everything], []):
+        return known
+    for label in wanted:
+        if label not in known:
+            raise NotFound(f"there is no {what} {label}", remedy=f"there are {', '.join(known)}")
+    return wanted
+
+
+def _trimmed(frame: Frame, values: Values) -> Frame:
+    from roque.frames.trim import trim
+
+    return trim(frame, values["ncol"], values["nrow"]) if values.get("trim") else frame
+
+
+def _wait(source: FrameSource, place: int, values: Values, tell: Tell) -> bool:
+    """Wait for a frame; whether it came."""
+    waited = 0.0
+    while source.refresh() < place:
+        if waited + values["twait"] > values["tmax"]:
+            tell.say(f"no new frame in {values['tmax']:g} s")
+            return False
+        time.sleep(values["twait"])
+        waited += values["twait"]
+    return True

@@ -1,0 +1,90 @@
+"""Times of a run as text: what the HiPERCAM pipeline's ltimes prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roque.errors import NotFound
+from roque.instruments.hipercam import CCDS
+from roque.spool.hipercam import HipercamRun
+from roque.spool.source import FrameSource
+from roque.spool.stamps import exposures
+
+__all__ = ["list_times"]
+
+_DAY = 86400
+_AT_ONCE = 4096  # frames whose times are worked out together
+
+
+def list_times(source: FrameSource, first: int, last: int, *, digits: int = 6, exposure_digits: int = 3) -> Iterator[str]:
+    """List the times of a range of frames, a line a frame.
+
+    Parameters
+    ----------
+    source : FrameSource
+        A raw run.
+    first, last : int
+        Places in the run.
+    digits, exposure_digits : int
+        Decimals of seconds, of times and of HiPERCAM exposures.
+
+    Yields
+    ------
+    str
+        For HiPERCAM: place, time stamp as MJD(UTC) and as date and time, whether it is good; then for each CCD its label,
+        middle of the exposure as MJD and as time of day, exposure, and whether it was read out.
+
+    Raises
+    ------
+    NotFound
+        The source holds no times of its own.
+
+    Notes
+    -----
+    Frames are numbered by place, so where the camera dropped some a line tells other exposures and read-outs than `times`.
+    Nor is a time called bad because the clock was not synchronised. Both are as in the HiPERCAM pipeline.
+    """
+    if not isinstance(source, HipercamRun):
+        raise NotFound("times can be listed of raw runs alone", remedy="name a run and its source: hl, hs, ul or us")
+    for begin in range(first, last + 1, _AT_ONCE):
+        yield from _hipercam(source, begin, min(begin + _AT_ONCE - 1, last), digits, exposure_digits)
+
+
+def _hipercam(run: HipercamRun, first: int, last: int, digits: int, exposure_digits: int) -> Iterator[str]:
+    stamps = run.stamps(first, last)
+    number = np.arange(first, last + 1)
+    times = exposures(stamps, number, np.zeros(len(number), bool), run.read_out)
+    read_out = number[:, None] % (np.array(run.read_out.nskips) + 1) == 0
+    form = f"%d %.12f %s %s %d{f' %s %.12f %s %.{exposure_digits}f %d' * len(CCDS)}"
+    raw = zip(_dates(times.day, times.fraction), _clock(times.fraction, digits), strict=True)
+    good = (stamps.valid & stamps.received).tolist()
+    # from one double to another, as in the HiPERCAM pipeline: the last digit listed is below what a double can tell apart
+    stamp = times.day + times.fraction
+    mid = stamp[:, None] + ((times.mjd_int - times.day[:, None]) + (times.mjd_frac - times.fraction[:, None]))
+    ccds = [
+        zip(mid[:, k].tolist(), _clock(mid[:, k], digits), times.exposure[:, k].tolist(), read_out[:, k].tolist(), strict=True)
+        for k in range(len(CCDS))
+    ]
+    rows = zip(number.tolist(), stamp.tolist(), raw, good, *ccds, strict=True)
+    for place, mjd, (date, clock), ok, *own in rows:
+        yield form % (place, mjd, date, clock, ok, *(word for label, c in zip(CCDS, own, strict=True) for word in (label, *c)))
+
+
+def _dates(day: NDArray[np.int64], fraction: NDArray[np.float64]) -> list[str]:
+    """Write dates in ISO form."""
+    days = (day + np.floor(fraction).astype(np.int64) - 40587).astype("M8[D]")
+    return [str(date) for date in days]
+
+
+def _clock(mjd: NDArray[np.float64], digits: int) -> list[str]:
+    """Write times of day as HH:MM:SS with so many decimals."""
+    unit = 10**digits
+    ticks = np.rint((mjd - np.floor(mjd)) * (_DAY * unit)).astype(np.int64) % (_DAY * unit)
+    seconds, fraction = np.divmod(ticks, unit)
+    minutes, second = np.divmod(seconds, 60)
+    hour, minute = np.divmod(minutes, 60)
+    form = f"%02d:%02d:%02d.%0{digits}d"
+    return [form % t for t in zip(hour.tolist(), minute.tolist(), second.tolist(), fraction.tolist(), strict=True)]

@@ -1,0 +1,95 @@
+"""Command lines of the golden manifests, typed again with `roque hcam`: what they make is what the HiPERCAM pipeline made."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from services.cli.main import cli
+
+AGREEING = {
+    "hipercam": {"grab": 9, "ltimes": 14, "mstats": 7, "stats": 2},
+    "foreign": {"fits2hcm": 9},
+}
+"""Lines on which the pipeline ended well, by folder and command."""
+
+
+def load_tool(golden: Path):
+    path = golden.parent / "tools" / "replay_manifest.py"
+    spec = importlib.util.spec_from_file_location("replay_manifest", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run_here(_base, words, work, _timeout):
+    """Run a command in this process: a process for each of a hundred lines would take a minute to start."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.chdir(work), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            cli.main(["hcam", *words], prog_name="roque")
+        except SystemExit as end:
+            status = end.code
+    return subprocess.CompletedProcess(words, status, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture
+def replay(golden, monkeypatch, tmp_path):
+    """Type the lines of a command of a folder again; gives what the tool says of each."""
+    tool = load_tool(golden)
+    monkeypatch.setattr(tool, "execute", run_here)
+
+    def play(folder: str, command: str):
+        words = ["replay_manifest", str(golden / folder), "--only", command, "--json", "--work", str(tmp_path)]
+        monkeypatch.setattr(sys, "argv", words)
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            tool.main()
+        return json.loads(said.getvalue())["steps"]
+
+    return play
+
+
+@pytest.mark.parametrize(
+    ("folder", "command", "lines"), [(f, command, n) for f, commands in AGREEING.items() for command, n in commands.items()]
+)
+def test_every_line_of_a_command_makes_what_the_pipeline_made(replay, folder, command, lines):
+    steps = replay(folder, command)
+    assert {step["step"]: step["problems"] for step in steps if step["status"] == "differs"} == {}
+    assert sum(step["status"] == "agrees" for step in steps) == lines
+
+
+def test_lines_work_as_processes_of_their_own(golden, tmp_path):
+    launcher = tmp_path / "roque"
+    launcher.write_text(f"#!{sys.executable}\nfrom services.cli.main import main\nmain()\n")
+    launcher.chmod(0o755)
+    tool = golden.parent / "tools" / "replay_manifest.py"
+    done = subprocess.run(
+        [
+            sys.executable,
+            tool,
+            golden / "hipercam",
+            "--run",
+            f"{launcher} hcam",
+            "--match",
+            "A_ltimes_dig|stats_form",
+            "--json",
+        ],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert json.loads(done.stdout)["count"] == {"agrees": 2, "differs": 0, "beyond": 0, "also fails": 0}, done.stdout
+
+
+def test_grab_writes_unsigned_words_where_the_pipeline_failed(replay):
+    (step,) = [step for step in replay("hipercam", "grab") if step["status"] in ("beyond", "also fails")]
+    assert (step["step"], step["status"]) == ("small_grab_u16", "beyond")
