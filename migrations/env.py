@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import sqlalchemy as sa
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from roque.archive.models import Base, UtcDateTime
+from roque.archive.partitions import is_partition
 
-LOCK = 7_403_921  # any number, the same for every roque: one migration at a time
 
-
-def rendered(kind: str, item: object, autogen: AutogenContext) -> str | bool:
+def rendered(kind: str, item: object, _autogen: AutogenContext) -> str | bool:
     """Write the project's own column types as what they are in the database."""
     if kind == "type" and isinstance(item, UtcDateTime):
         return "sa.DateTime(timezone=True)"
-    if kind == "type" and isinstance(item, sa.JSON):
-        autogen.imports.add("from sqlalchemy.dialects import postgresql")
-        return 'sa.JSON().with_variant(postgresql.JSONB(), "postgresql")'
     return False
+
+
+def compared(name: str | None, kind: str, _parents: object) -> bool:
+    """Leave out of comparisons what PostgreSQL alone has: the partitions of measurements, and the index on their time."""
+    return (kind, name) != ("index", "ix_measurement_time") and not (kind == "table" and is_partition(name or ""))
 
 
 def migrate(connection: Connection) -> None:
@@ -28,11 +28,9 @@ def migrate(connection: Connection) -> None:
         target_metadata=Base.metadata,
         render_as_batch=connection.dialect.name == "sqlite",
         render_item=rendered,
+        include_name=compared,
     )
     with context.begin_transaction():
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("SET lock_timeout = '4s'"))
-            connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
         context.run_migrations()
 
 

@@ -6,6 +6,7 @@ import threading
 import time
 
 from roque.archive import Record
+from roque.archive.schema import wait_for_tables
 from roque.errors import Transient
 from roque.instruments import cameras
 from roque.settings import Settings
@@ -24,6 +25,7 @@ FULL_LOOK_SHARE = 0.01
 def work(settings: Settings, stop: threading.Event) -> None:
     """Look until told to stop. A database that is away is waited for; files wait where they are."""
     record = Record(settings.database)
+    wait_for_tables(record, stop)
     watch = Watch(record, settings, cameras(settings.cameras))
     full_look = time.monotonic()
     while not stop.is_set():

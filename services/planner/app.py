@@ -9,6 +9,7 @@ import time
 from roque.archive import Record
 from roque.archive.news import News
 from roque.archive.products import ProductStore
+from roque.archive.schema import wait_for_tables
 from roque.errors import Transient
 from roque.jobs.outbox import sweep_outbox
 from roque.jobs.planner import Policy, has_work, plan
@@ -26,6 +27,7 @@ SWEEP_SECONDS = 3600.0
 def work(settings: Settings, stop: threading.Event) -> None:
     """Plan until told to stop. A database that is away is waited for."""
     record = Record(settings.database)
+    wait_for_tables(record, stop)
     news, store = News(record), ProductStore(settings.products)
     policy = Policy(calibration_wait=dt.timedelta(seconds=settings.calibration_wait_seconds))
     looked = swept = -1e9

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Table, select, text
+from psycopg.errors import UniqueViolation
+from sqlalchemy import Connection, Table, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from roque.archive.models import Base, Frame, Measurement
+from roque.archive.models import Base, Frame, Measurement, Night, Reduction, Run
 from roque.archive.pgcopy import copy_into
 from roque.photometry.measurements import MEASUREMENT, Measurements
 
@@ -88,7 +89,10 @@ def load_measurements(
         In the order of frame, CCD and aperture label.
     """
     rows = _table(Measurement).c
-    wanted = select(*(rows[name] for name in _FIELDS)).where(rows.reduction_id == reduction_id)
+    # the key begins with the night, and so do the partitions
+    night = select(Night.date).join(Run, Run.night_id == Night.id).join(Reduction, Reduction.run_id == Run.id)
+    whose = rows.night == night.where(Reduction.id == reduction_id).scalar_subquery(), rows.reduction_id == reduction_id
+    wanted = select(*(rows[name] for name in _FIELDS)).where(*whose)
     if ccd is not None:
         wanted = wanted.where(rows.ccd == ccd)
     if aperture is not None:
@@ -109,7 +113,6 @@ def _table(model: type[Base]) -> Table:
 
 
 def _replace(session: Session, table: Table, columns: dict[str, Any]) -> None:
-    columns = {name: _plain(values) for name, values in columns.items()}
     if session.get_bind().dialect.name == "postgresql":
         _replace_postgresql(session, table, columns)
     else:
@@ -124,6 +127,7 @@ def _replace_sqlite(session: Session, table: Table, columns: dict[str, Any]) -> 
     statement = _conflicts(sqlite.insert(table), table, list(columns)).compile(
         dialect=sqlite.dialect(), column_keys=list(columns)
     )
+    columns = {name: _plain(values) for name, values in columns.items()}
     listed = [repeat(str(values)) if values.dtype.kind == "M" else values.tolist() for values in columns.values()]
     rows = zip(*(repeat(values) if isinstance(values, int) else values for values in listed), strict=False)
     # past SQLAlchemy's handling of single values, to which nothing here needs to be put; the driver makes NaN NULL
@@ -131,14 +135,24 @@ def _replace_sqlite(session: Session, table: Table, columns: dict[str, Any]) -> 
 
 
 def _replace_postgresql(session: Session, table: Table, columns: dict[str, Any]) -> None:
-    new = f"new_{table.name}"
-    session.execute(text(f"CREATE TEMPORARY TABLE IF NOT EXISTS {new} (LIKE {table.name}) ON COMMIT DELETE ROWS"))
     count = max(np.size(values) for values in columns.values())
-    copy_into(session.connection(), new, {name: np.broadcast_to(values, count) for name, values in columns.items()})
+    whole = {name: np.broadcast_to(values, count) for name, values in columns.items()}
+    connection = session.connection()
+    try:
+        with connection.begin_nested():
+            copy_into(connection, table.name, whole)
+    except UniqueViolation:  # some of the rows are there: done again, or a file that changed
+        _replace_by_key(connection, table, whole)
+
+
+def _replace_by_key(connection: Connection, table: Table, columns: dict[str, Any]) -> None:
+    new = f"new_{table.name}"
+    connection.execute(text(f"CREATE TEMPORARY TABLE IF NOT EXISTS {new} (LIKE {table.name}) ON COMMIT DELETE ROWS"))
+    copy_into(connection, new, columns)
     fresh = table.to_metadata(table.metadata.__class__(), name=new)
     moved = postgresql.insert(table).from_select(list(columns), select(*(fresh.c[name] for name in columns)))
-    session.execute(_conflicts(moved, table, list(columns)))
-    session.execute(text(f"TRUNCATE {new}"))
+    connection.execute(_conflicts(moved, table, list(columns)))
+    connection.execute(text(f"TRUNCATE {new}"))
 
 
 def _conflicts(statement: Any, table: Table, columns: Sequence[str]) -> Any:

@@ -12,8 +12,10 @@ from urllib.parse import quote
 
 import psycopg
 from psycopg.conninfo import make_conninfo
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL
 
+from roque.archive.session import record_address
+from roque.archive.troubles import server_trouble
 from roque.errors import BadInput, Unreachable
 
 __all__ = ["Answer", "ask"]
@@ -55,7 +57,7 @@ def ask(url: str, statement: str, *, limit: int, seconds: float) -> Answer:
     Unreachable
         The database does not answer.
     """
-    address = make_url(url)
+    address = record_address(url)
     if address.get_backend_name() == "sqlite":
         return _ask_sqlite(str(address.database), statement, limit, seconds)
     return _ask_postgresql(address, statement, limit, seconds)
@@ -115,10 +117,11 @@ def _ask_postgresql(address: URL, statement: str, limit: int, seconds: float) ->
             return Answer(tuple(column.name for column in cursor.description or ()), rows[:limit], len(rows) > limit)
     except psycopg.errors.QueryCanceled as error:
         raise _too_long(seconds) from error
-    except psycopg.OperationalError as error:
-        name = address.render_as_string(hide_password=True)
-        raise Unreachable(_first_line(error), file=name, remedy="check that the database runs") from error
     except psycopg.Error as error:
+        if isinstance(error, psycopg.OperationalError):
+            trouble = server_trouble(error, address.render_as_string(hide_password=True))
+            if trouble is not None:
+                raise trouble from error
         raise BadInput(_first_line(error), place="SQL", remedy=_REMEDY) from error
 
 

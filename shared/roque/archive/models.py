@@ -24,7 +24,6 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
@@ -68,13 +67,14 @@ class UtcDateTime(TypeDecorator[dt.datetime]):
         return value.replace(tzinfo=dt.UTC) if value is not None and value.tzinfo is None else value
 
 
-Json = JSON().with_variant(JSONB(), "postgresql")
-Text64 = String(64)
+# sorted by their bytes, as on SQLite: not by the language of the server, whose rules change with its operating system and
+# then spoil indices; and of any length, as on SQLite: what a header holds must not be refused by one database alone
+_SERVER_TEXT = Text(collation="C")
+LongText = Text().with_variant(_SERVER_TEXT, "postgresql")
 
 
-def _label(length: int) -> String:
-    # labels sort by their bytes, as on SQLite, whatever language the server speaks
-    return String(length).with_variant(String(length, collation="C"), "postgresql")
+def _text(length: int) -> String:
+    return String(length).with_variant(_SERVER_TEXT, "postgresql")
 
 
 class Base(DeclarativeBase):
@@ -90,12 +90,13 @@ class Base(DeclarativeBase):
         }
     )
     type_annotation_map = {  # noqa: RUF012 - read by SQLAlchemy
-        dict[str, Any]: Json,
-        list[Any]: Json,
+        # JSON as text: JSONB would lose the order of keys and the form of numbers (1e22 would come back as an integer)
+        dict[str, Any]: JSON,
+        list[Any]: JSON,
         dt.datetime: UtcDateTime,
         dt.date: Date,
         float: Double,
-        str: Text64,
+        str: _text(64),
     }
 
 
@@ -150,7 +151,7 @@ class Run(Base):
     state: Mapped[str] = mapped_column(default="growing")
     source: Mapped[str]  # hl, hf, fits
     kind: Mapped[str]  # bias, dark, flat, science, other
-    object: Mapped[str] = mapped_column(String(128))
+    object: Mapped[str] = mapped_column(_text(128))
     mode: Mapped[str]
     xbin: Mapped[int]
     ybin: Mapped[int]
@@ -170,7 +171,7 @@ class Run(Base):
     hints: Mapped[dict[str, Any]] = mapped_column(default=dict)  # what the user said of it: target, recipe, apertures
     recipe_id: Mapped[int | None] = mapped_column(ForeignKey("recipe.id"))  # a version; none: the newest, when it is planned
     unsettled: Mapped[bool] = mapped_column(default=True)  # the planner still has to look at it
-    waiting: Mapped[str | None] = mapped_column(Text)  # what it waits for, in words
+    waiting: Mapped[str | None] = mapped_column(LongText)  # what it waits for, in words
     urgent: Mapped[bool] = mapped_column(default=False)  # somebody waits at a terminal: no waiting for missing masters
     registered_at: Mapped[dt.datetime]
     grown_at: Mapped[dt.datetime]
@@ -190,7 +191,7 @@ class RawFile(Base):
     __tablename__ = "raw_file"
     __table_args__ = (Index("ix_raw_file_run_id", "run_id"), Index("ix_raw_file_sha256", "sha256"))
     id: Mapped[int] = mapped_column(primary_key=True)
-    path: Mapped[str] = mapped_column(Text, unique=True)
+    path: Mapped[str] = mapped_column(LongText, unique=True)
     size: Mapped[int] = mapped_column(BigInteger)
     mtime_ns: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str | None]  # of the file as it lies there, once it has ended
@@ -211,7 +212,7 @@ class Frame(Base):
     __table_args__ = ({"sqlite_with_rowid": False},)
     run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
-    ccd: Mapped[str] = mapped_column(_label(8), primary_key=True)
+    ccd: Mapped[str] = mapped_column(_text(8), primary_key=True)
     mjd_int: Mapped[int]
     mjd_frac: Mapped[float | None]
     exposure: Mapped[float | None]
@@ -256,7 +257,7 @@ class Recipe(Base):
     version: Mapped[int]
     digest: Mapped[str]
     parameters: Mapped[dict[str, Any]]
-    comment: Mapped[str] = mapped_column(String(200), default="")
+    comment: Mapped[str] = mapped_column(_text(200), default="")
     created_at: Mapped[dt.datetime]
 
 
@@ -267,7 +268,7 @@ class ApertureSet(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     digest: Mapped[str] = mapped_column(unique=True)
     origin: Mapped[str]  # automatic, file
-    source: Mapped[str] = mapped_column(Text)  # the file, or how they were found
+    source: Mapped[str] = mapped_column(LongText)  # the file, or how they were found
     created_at: Mapped[dt.datetime]
     apertures: Mapped[list[Aperture]] = relationship(order_by="Aperture.position")
 
@@ -277,8 +278,8 @@ class Aperture(Base):
 
     __tablename__ = "aperture"
     aperture_set_id: Mapped[int] = mapped_column(ForeignKey("aperture_set.id"), primary_key=True)
-    ccd: Mapped[str] = mapped_column(String(8), primary_key=True)
-    label: Mapped[str] = mapped_column(String(16), primary_key=True)
+    ccd: Mapped[str] = mapped_column(_text(8), primary_key=True)
+    label: Mapped[str] = mapped_column(_text(16), primary_key=True)
     position: Mapped[int]  # order in the set
     x: Mapped[float]
     y: Mapped[float]
@@ -289,7 +290,7 @@ class Aperture(Base):
     compo: Mapped[bool]
     mask: Mapped[list[Any]]
     extra: Mapped[list[Any]]
-    link: Mapped[str] = mapped_column(String(16))
+    link: Mapped[str] = mapped_column(_text(16))
 
 
 class Reduction(Base):
@@ -298,13 +299,13 @@ class Reduction(Base):
     __tablename__ = "reduction"
     __table_args__ = (_states("running", "done", "failed", "superseded", "cancelled"), Index("ix_reduction_run_id", "run_id"))
     id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(12), unique=True)  # the short id, from the key
+    name: Mapped[str] = mapped_column(_text(12), unique=True)  # the short id, from the key
     key: Mapped[str] = mapped_column(unique=True)
     run_id: Mapped[int] = mapped_column(ForeignKey("run.id"))
     recipe_id: Mapped[int] = mapped_column(ForeignKey("recipe.id"))
     parameters: Mapped[dict[str, Any]]  # the recipe as it was used, every number settled
     aperture_set_id: Mapped[int] = mapped_column(ForeignKey("aperture_set.id"))
-    target: Mapped[str] = mapped_column(String(16), default="1")  # label of the target's aperture
+    target: Mapped[str] = mapped_column(_text(16), default="1")  # label of the target's aperture
     hints: Mapped[dict[str, Any]]  # what the user had said of the run
     masters: Mapped[dict[str, Any]]  # kind -> master id, or null for a kind that is done without
     choices: Mapped[dict[str, Any]]  # kind -> why, in words
@@ -326,7 +327,7 @@ class RangeDone(Base):
     reduction_id: Mapped[int] = mapped_column(ForeignKey("reduction.id"), primary_key=True)
     first: Mapped[int] = mapped_column(primary_key=True)
     last: Mapped[int]
-    state: Mapped[dict[str, Any]] = mapped_column(JSON)  # as text: JSONB would not keep every double's bits
+    state: Mapped[dict[str, Any]]
     seconds: Mapped[dict[str, Any]]  # per stage
 
 
@@ -334,13 +335,14 @@ class Measurement(Base):
     """One row per reduction, frame, CCD and aperture; NaN is NULL."""
 
     __tablename__ = "measurement"
-    __table_args__ = ({"sqlite_with_rowid": False},)
+    # on PostgreSQL it also has a BRIN index on its time, which only migrations know
+    __table_args__ = ({"sqlite_with_rowid": False, "postgresql_partition_by": "RANGE (night)"},)
     night: Mapped[dt.date] = mapped_column(primary_key=True)  # PostgreSQL parts the table by it
     reduction_id: Mapped[int] = mapped_column(
         primary_key=True
     )  # no foreign key: checked row by row it costs two thirds of the rate
-    ccd: Mapped[str] = mapped_column(_label(8), primary_key=True)
-    aperture: Mapped[str] = mapped_column(_label(16), primary_key=True)
+    ccd: Mapped[str] = mapped_column(_text(8), primary_key=True)
+    aperture: Mapped[str] = mapped_column(_text(16), primary_key=True)
     frame: Mapped[int] = mapped_column(primary_key=True)
     mjd_int: Mapped[int]
     mjd_frac: Mapped[float | None]
@@ -374,7 +376,7 @@ class Product(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str]  # master, log, fits_log, light_curve_plot ...
     state: Mapped[str] = mapped_column(default="current")
-    uri: Mapped[str] = mapped_column(Text, unique=True)  # relative to the product store
+    uri: Mapped[str] = mapped_column(LongText, unique=True)  # relative to the product store
     sha256: Mapped[str]
     size: Mapped[int] = mapped_column(BigInteger)
     run_id: Mapped[int | None] = mapped_column(ForeignKey("run.id"))
@@ -395,20 +397,20 @@ class Job(Base):
         Index("ix_job_run_id", "run_id"),
         Index("ix_job_reduction_id", "reduction_id"),
     )
-    id: Mapped[str] = mapped_column(String(36), primary_key=True)  # UUIDv7
+    id: Mapped[str] = mapped_column(_text(36), primary_key=True)  # UUIDv7
     kind: Mapped[str]
     service: Mapped[str]
     key: Mapped[str] = mapped_column(unique=True)
     parameters: Mapped[dict[str, Any]]
     priority: Mapped[int] = mapped_column(default=0)
     state: Mapped[str] = mapped_column(default="waiting")
-    reason: Mapped[str | None] = mapped_column(Text)  # what it waits for, in words
+    reason: Mapped[str | None] = mapped_column(LongText)  # what it waits for, in words
     attempts: Mapped[int] = mapped_column(default=0)  # claims
     lost: Mapped[int] = mapped_column(default=0)  # claims that ended without an answer
     not_before: Mapped[dt.datetime | None]
-    claim_token: Mapped[str | None] = mapped_column(String(36))
+    claim_token: Mapped[str | None] = mapped_column(_text(36))
     lease_until: Mapped[dt.datetime | None]
-    worker: Mapped[str | None] = mapped_column(String(128))
+    worker: Mapped[str | None] = mapped_column(_text(128))
     error: Mapped[dict[str, Any] | None]
     result: Mapped[dict[str, Any] | None]
     run_id: Mapped[int | None] = mapped_column(ForeignKey("run.id"))

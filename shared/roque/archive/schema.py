@@ -2,57 +2,123 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from enum import Enum
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
+from roque.archive.partitions import SCHEMA_LOCK
 from roque.archive.session import Record
+from roque.archive.troubles import OLD_TABLES
 from roque.archive.views import create_views, drop_views
+from roque.errors import Transient, Unreachable
+from roque.telemetry import logger
 
-__all__ = ["downgrade", "is_current", "migration_config", "upgrade"]
+__all__ = ["Tables", "downgrade", "insist_on_tables", "migration_config", "tables", "upgrade", "wait_for_tables"]
+
+_LOOK_SECONDS = 2.0
+
+
+class Tables(Enum):
+    """What the tables of a record are to this code."""
+
+    CURRENT = "current"
+    MISSING = "missing"
+    OLD = "old"
+    NEWER = "newer"  # a later roque has changed them
 
 
 def upgrade(record: Record, revision: str = "head") -> None:
-    """Bring the tables up to a revision; a record that is there already is left as it is.
+    """Bring the tables up to a revision, in one transaction; a record that is there already is left as it is.
 
     Raises
     ------
     Unreachable
-        The database does not answer, or another migration holds it.
+        The database does not answer, another migration or a long query holds it, or its tables are of a later roque.
     """
-    if revision == "head" and is_current(record):
+    if revision == "head" and tables(record) is Tables.CURRENT:
         return
     with record.writing() as session:
-        _migrate(session.connection(), command.upgrade, revision)
+        _migrate(session.connection(), record, command.upgrade, revision)
 
 
 def downgrade(record: Record, revision: str) -> None:
-    """Take the tables back to an older revision."""
+    """Take the tables back to an older revision, in one transaction."""
     with record.writing() as session:
-        _migrate(session.connection(), command.downgrade, revision)
+        _migrate(session.connection(), record, command.downgrade, revision)
 
 
-def is_current(record: Record) -> bool:
-    """Whether the tables are those that this code knows."""
+def tables(record: Record) -> Tables:
+    """What the tables are to this code."""
     with record.reading() as session:
-        return _at_head(session.connection())
+        return _tables(session.connection())
 
 
-def _migrate(connection: Connection, change: Callable[[Config, str], None], revision: str) -> None:
+def insist_on_tables(record: Record) -> None:
+    """Refuse to go on with tables that are not those that this code knows.
+
+    Raises
+    ------
+    Unreachable
+        There are none, or they are of another version; or the database does not answer.
+    """
+    _refuse(record, tables(record), Tables.MISSING, Tables.OLD, Tables.NEWER)
+
+
+def wait_for_tables(record: Record, stop: threading.Event) -> None:
+    """Wait until the database answers and somebody has brought its tables up to date, or until told to stop."""
+    while not stop.is_set():
+        try:
+            insist_on_tables(record)
+        except Transient as error:
+            logger.warning("tables_waited_for", error=str(error))
+            stop.wait(_LOOK_SECONDS)
+        else:
+            return
+
+
+def _migrate(connection: Connection, record: Record, change: Callable[[Config, str], None], revision: str) -> None:
+    if not record.is_sqlite:
+        # whoever waits for a lock on a table makes all wait that come after: better to give up, and to try again
+        connection.execute(text("SET LOCAL lock_timeout = '4s'"))
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({SCHEMA_LOCK})"))
+    _refuse(record, _tables(connection), Tables.NEWER)
     drop_views(connection)
     change(migration_config(connection), revision)
-    if _at_head(connection):
+    if _tables(connection) is Tables.CURRENT:
         create_views(connection)
 
 
-def _at_head(connection: Connection) -> bool:
-    heads = ScriptDirectory.from_config(migration_config(connection)).get_heads()
-    return set(MigrationContext.configure(connection).get_current_heads()) == set(heads)
+def _tables(connection: Connection) -> Tables:
+    script = ScriptDirectory.from_config(migration_config(connection))
+    present = set(MigrationContext.configure(connection).get_current_heads())
+    if present == set(script.get_heads()):
+        return Tables.CURRENT
+    if not present:
+        return Tables.MISSING
+    return Tables.OLD if present <= {one.revision for one in script.walk_revisions()} else Tables.NEWER
+
+
+def _refuse(record: Record, found: Tables, *unwanted: Tables) -> None:
+    if found in unwanted:
+        message, remedy = _WRONG[found]
+        raise Unreachable(message, file=record.name, remedy=remedy)
+
+
+_WRONG = {
+    Tables.MISSING: ("the record has no tables", "make them with 'roque db upgrade'"),
+    Tables.OLD: ("the tables of the record are those of an older roque", OLD_TABLES),
+    Tables.NEWER: (
+        "the tables of the record are those of a newer roque",
+        "bring this one to the same version, or restore a backup made before",
+    ),
+}
 
 
 def migration_config(connection: Connection) -> Config:

@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import create_engine, event
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session
 
-from roque.errors import Transient, Unreachable
+from roque.archive.troubles import typed
+from roque.errors import BadInput
 
-__all__ = ["Record"]
+__all__ = ["Record", "record_address"]
 
 BUSY_SECONDS = 30
 """How long SQLite waits for another process's write before it gives up."""
 
-_OLD = "the record has no or old tables: start 'roque up' once"
+_SERVER: dict[str, str | int] = {
+    "connect_timeout": 10,  # s
+    # a server that is gone without a word, or a network that swallows everything, is noticed within half a minute
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,  # ms
+    # a process that stands still in mid-transaction holds up the others no longer than that
+    "options": "-c idle_in_transaction_session_timeout=30s -c lock_timeout=20s",
+}
+"""How PostgreSQL is talked to where the URL does not say otherwise."""
 
 
 class Record:
@@ -29,13 +42,16 @@ class Record:
     Parameters
     ----------
     url : str
-        SQLAlchemy URL: ``sqlite:///FILE`` or ``postgresql+psycopg://...``.
+        ``sqlite:///FILE`` or ``postgresql://USER:PASSWORD@HOST:PORT/DATABASE``; what may follow a ``?`` is for libpq.
+
+    Raises
+    ------
+    BadInput
+        It is no such URL.
     """
 
     def __init__(self, url: str) -> None:
-        address = make_url(url)
-        if address.drivername in ("postgresql", "postgres"):
-            address = address.set(drivername="postgresql+psycopg")
+        address = record_address(url)
         self.name = address.render_as_string(hide_password=True)
         if address.get_backend_name() == "sqlite":
             if address.database:
@@ -44,7 +60,12 @@ class Record:
             event.listen(self.engine, "connect", _sqlite_connected)
             event.listen(self.engine, "begin", _sqlite_begin)
         else:
-            self.engine = create_engine(address, pool_pre_ping=True, hide_parameters=True)
+            self.engine = create_engine(
+                address,
+                connect_args={name: value for name, value in _options().items() if name not in address.query},
+                pool_pre_ping=True,
+                hide_parameters=True,
+            )
         self._writer = self.engine.execution_options(roque_writes=True)
 
     @property
@@ -55,19 +76,46 @@ class Record:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """Give a session whose changes are thrown away. Rows that were read can be used after it, less what was not loaded."""
-        with _typed(self.name), Session(self.engine) as session:
+        with typed(self.name), Session(self.engine) as session:
             yield session
             session.expunge_all()
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """Give a session that is committed at the end, or rolled back as a whole on any error."""
-        with _typed(self.name), Session(self._writer, expire_on_commit=False) as session, session.begin():
+        with typed(self.name), Session(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
 
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+def record_address(url: str) -> URL:
+    """Read the URL of a record.
+
+    Raises
+    ------
+    BadInput
+        It is none. The message does not repeat it: it may hold a password.
+    """
+    how = "write sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/DATABASE, special characters of the password as %40"
+    try:
+        address = make_url(url)
+    except (ArgumentError, ValueError):  # the message of either may hold a piece of the password
+        raise BadInput("not the URL of a database", place="setting database_url", remedy=how) from None
+    if address.drivername in ("postgresql", "postgres"):
+        address = address.set(drivername="postgresql+psycopg")
+    if address.drivername not in ("sqlite", "postgresql+psycopg"):
+        raise BadInput(f"no record is kept in {address.drivername[:40]}", place="setting database_url", remedy=how)
+    return address
+
+
+def _options() -> dict[str, str | int]:
+    # named as it was started: services.ingest.__main__, roque.bus.worker
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    parts = spec.name.removesuffix(".__main__").split(".") if spec is not None else ["roque"]
+    return {"application_name": parts[-1] if parts[-1] == "roque" else f"roque {parts[-1]}", **_SERVER}
 
 
 def _sqlite_connected(connection: sqlite3.Connection, _: Any) -> None:
@@ -85,23 +133,3 @@ def _sqlite_begin(connection: Any) -> None:
     # a reader that turns writer in mid-transaction cannot wait for another writer: take the lock at the start
     writes = connection.get_execution_options().get("roque_writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-@contextmanager
-def _typed(name: str) -> Iterator[None]:
-    """Turn what the world does to a database into errors that say that a retry is safe."""
-    try:
-        yield
-    except (OperationalError, InterfaceError) as error:
-        reason = str(error.orig).strip().splitlines()[0] if error.orig else "no connection"
-        if "no such table" in reason or "no such column" in reason:
-            raise Unreachable(reason, file=name, remedy=_OLD) from error
-        raise Unreachable(reason, file=name, remedy="check that the database runs and has room") from error
-    except DBAPIError as error:
-        state = getattr(error.orig, "sqlstate", None)
-        if state in ("42P01", "42703"):  # no such table, no such column
-            raise Unreachable(str(error.orig).strip().splitlines()[0], file=name, remedy=_OLD) from error
-        # 40001 and 40P01: two transactions in each other's way; 57P01: the server was stopped
-        if state in ("40001", "40P01", "57P01"):
-            raise Transient(str(error.orig).strip().splitlines()[0], file=name) from error
-        raise

@@ -43,10 +43,11 @@ JOIN night ON night.id = run.night_id
 SELECT run.name AS run, m.night, instrument.name AS instrument, reduction.name AS reduction, reduction.state,
        m.frame, m.ccd, m.aperture, m.mjd_int + m.mjd_frac AS mjd, m.time_ok, m.exposure, m.mfwhm, m.mbeta, m.x, m.xe,
        m.y, m.ye, m.fwhm, m.fwhme, m.beta, m.betae, m.counts, m.countse, m.sky, m.skye, m.nsky, m.nrej, m.peak, m.flag
-FROM measurement AS m
-JOIN reduction ON reduction.id = m.reduction_id
+FROM reduction
 JOIN run ON run.id = reduction.run_id
+JOIN night ON night.id = run.night_id
 JOIN instrument ON instrument.id = run.instrument_id
+JOIN measurement AS m ON m.night = night.date AND m.reduction_id = reduction.id
 """,
     "light_curves": f"""
 SELECT run.name AS run, t.night, instrument.name AS instrument, run.object, reduction.name AS reduction, t.frame, t.ccd,
@@ -55,16 +56,18 @@ SELECT run.name AS run, t.night, instrument.name AS instrument, run.object, redu
        abs(t.counts / c.counts) * sqrt(t.countse * t.countse / (t.counts * t.counts)
                                        + c.countse * c.countse / (c.counts * c.counts)) AS ratio_error,
        t.flag AS flag, c.flag AS comparison_flag
-FROM measurement AS t
+FROM reduction
+JOIN run ON run.id = reduction.run_id
+JOIN night ON night.id = run.night_id
+JOIN instrument ON instrument.id = run.instrument_id
+JOIN measurement AS t ON t.night = night.date AND t.reduction_id = reduction.id AND t.aperture = reduction.target
 JOIN measurement AS c ON c.night = t.night AND c.reduction_id = t.reduction_id AND c.ccd = t.ccd AND c.frame = t.frame
      AND c.aperture <> t.aperture
-JOIN reduction ON reduction.id = t.reduction_id AND reduction.target = t.aperture AND reduction.state = 'done'
-JOIN run ON run.id = reduction.run_id
-JOIN instrument ON instrument.id = run.instrument_id
-WHERE t.counts <> 0 AND c.counts <> 0 AND t.flag & {_BAD} = 0 AND c.flag & {_BAD} = 0
+WHERE reduction.state = 'done' AND t.counts <> 0 AND c.counts <> 0 AND t.flag & {_BAD} = 0 AND c.flag & {_BAD} = 0
 """,  # noqa: S608 - what is put in is a number of ours
 }
-"""Name to SELECT statement, in the common dialect of SQLite (3.35 or later) and PostgreSQL."""
+"""Name to SELECT statement, in the common dialect of SQLite (3.35 or later) and PostgreSQL. Rows are found by their night and
+reduction, with which the key of the measurements begins."""
 
 
 def create_views(connection: Connection) -> None:

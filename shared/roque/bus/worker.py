@@ -23,6 +23,7 @@ from celery.worker import state
 
 from roque.archive import Record
 from roque.archive.products import ProductStore
+from roque.archive.schema import wait_for_tables
 from roque.bus.app import SERVICES, job_queue, make_app
 from roque.bus.memory import wake
 from roque.bus.relay import Relay
@@ -30,7 +31,7 @@ from roque.errors import BadInput, RoqueError, Transient
 from roque.jobs.handlers import Context, Handler, run_job
 from roque.jobs.kinds import Kind
 from roque.jobs.workers import process_name
-from roque.process import die_with_parent
+from roque.process import die_with_parent, stop_on_signals
 from roque.settings import Settings, load_settings
 from roque.telemetry import configure, logger
 
@@ -108,10 +109,23 @@ def serve_jobs(settings: Settings, services: Sequence[str], handlers: Mapping[Ki
         quiet=True,
     )
     logger.info("started", pid=os.getpid(), processes=processes, services=list(services))
+    if not _tables_are_there(settings):
+        return 0
     with Relay(Record(settings.database), app, settings.broker):
         worker.start()
     logger.info("stopped")
     return int(worker.exitcode or 0)
+
+
+def _tables_are_there(settings: Settings) -> bool:
+    """Wait for the record; false if told to stop before. Nothing is left open: the pool is forked after it."""
+    stop = stop_on_signals()
+    record = Record(settings.database)
+    try:
+        wait_for_tables(record, stop)
+    finally:
+        record.close()
+    return not stop.is_set()
 
 
 class _PoolProcess:

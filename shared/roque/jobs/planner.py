@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from roque import __version__
 from roque.archive import Record
 from roque.archive.models import Job, Recipe, Reduction, Run
+from roque.archive.partitions import keep_partitions
 from roque.archive.recipes import DEFAULT, latest_recipe
 from roque.archive.runs import PLANNING, problem
 from roque.errors import RoqueError, Transient
@@ -76,6 +77,7 @@ def plan(record: Record, now: dt.datetime, policy: Policy) -> int:
     with record.reading() as session:
         # calibrations first: what waits for them is then planned in the same pass
         ids = session.execute(select(Run.id, Run.kind).where(Run.unsettled).order_by(Run.id)).all()
+    keep_partitions(record, now.date())  # of the nights of these runs too, before they have rows
     for run_id, _ in sorted(ids, key=lambda row: (row.kind == "science", row.id)):
         try:
             with record.writing() as session:

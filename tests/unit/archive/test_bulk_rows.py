@@ -144,4 +144,4 @@ def test_the_copy_format_of_postgresql_is_met_byte_for_byte():
     header = b"PGCOPY\n\xff\r\n\x00" + struct.pack(">ii", 0, 0)
     first = struct.pack(">hidiiiqib", 6, 8, 1.5, 4, -2, 8, 2**32 - 1, 1, 1) + struct.pack(">i2sii", 2, "é".encode(), 4, 1)
     second = struct.pack(">hiiiiqib", 6, -1, 4, 7, 8, 0, 1, 0) + struct.pack(">i3sii", 3, b"abc", 4, -1)
-    assert binary_rows(columns) == header + first + second + struct.pack(">h", -1)
+    assert b"".join(binary_rows(columns)) == header + first + second + struct.pack(">h", -1)
