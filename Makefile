@@ -24,6 +24,7 @@ demo: setup  ## simulate a night, reduce it as it comes in, compare with what wa
 	@$(BIN)/roque demo
 
 test: setup lint  ## every check and every test
+	@sh ops/test_packages.sh
 	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: setup  ## ruff, mypy, import rules

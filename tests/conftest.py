@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.support.servers", "tests.support.sizes"]
+
 
 @pytest.fixture(scope="session")
 def golden() -> Path:
