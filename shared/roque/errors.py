@@ -7,7 +7,7 @@ of the program: it is recorded with its traceback and tried again up to the job'
 
 from __future__ import annotations
 
-__all__ = ["BadInput", "Blemish", "Conflict", "NotFound", "RoqueError", "Superseded", "Transient", "Unreachable"]
+__all__ = ["BadInput", "Blemish", "Conflict", "NoData", "NotFound", "RoqueError", "Superseded", "Transient", "Unreachable"]
 
 
 class RoqueError(Exception):
@@ -55,6 +55,12 @@ class Blemish(BadInput):
     """Something a person should know of data that can be used all the same: frames dropped, times not to be trusted."""
 
     code = "blemish"
+
+
+class NoData(BadInput):
+    """A run that was never meant to hold data: it switched the power of the CCDs."""
+
+    code = "no_data"
 
 
 class NotFound(RoqueError):

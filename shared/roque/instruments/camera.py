@@ -121,7 +121,8 @@ class CameraDescription:
     name : str
         Its name, also in the record and on the command line.
     source : str
-        What reads its files: 'hl' (HiPERCAM), 'hf' (hcm files) or 'fits' (plain FITS images, by `header`).
+        What reads its files: 'hl' (HiPERCAM), 'ul' (ULTRACAM, ULTRASPEC), 'hf' (hcm files) or 'fits' (plain FITS images, by
+        `header`).
     site : Site
         Where it stands.
     pixel_scale : float
@@ -237,7 +238,7 @@ def read_camera(text: bytes, file: str) -> CameraDescription:
         top = _Table(tomllib.loads(text.decode("utf-8")), "", file)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"not TOML: {error}", file=file) from None
-    source = top.one_of("source", ("hl", "hf", "fits"))
+    source = top.one_of("source", ("hl", "ul", "hf", "fits"))
     site = top.table("site")
     place = Site(site.text("telescope"), site.number("longitude"), site.number("latitude"), site.number("height"))
     site.done()

@@ -13,7 +13,7 @@ __all__ = ["folder_night", "night_of", "run_kind", "run_name", "safe_name", "spl
 
 _ALLOWED = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,64}")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-_ENDINGS = re.compile(r"(\.(fits|fit|fts|hcm|lis))?(\.(gz|fz))?$", re.IGNORECASE)
+_ENDINGS = re.compile(r"(\.(fits|fit|fts|hcm|lis|xml|dat))?(\.(gz|fz))?$", re.IGNORECASE)
 _NIGHT = re.compile(r"(\d{4})([-_])(\d\d)\2(\d\d)")
 _FIRST_DAY = date(1858, 11, 17)
 _KINDS = {

@@ -13,6 +13,8 @@ from roque.spool.described import FitsSeries, merged_header
 from roque.spool.hcm_list import HcmList
 from roque.spool.hipercam import HipercamRun
 from roque.spool.source import FrameSource
+from roque.spool.ultra import UltraRun
+from roque.spool.ultra_files import ultra_files
 from roque.spool.unpack import is_packed, unpack
 
 __all__ = ["Resource", "data_source"]
@@ -28,14 +30,15 @@ def data_source(
     Parameters
     ----------
     source : str
-        'hl': a raw HiPERCAM run (a FITS file); 'hf': hcm files (a .lis, or the files in order); 'fits': plain FITS images of
-        a described camera, in any order.
+        'hl': a raw HiPERCAM run (a FITS file); 'ul': a raw run of ULTRACAM or ULTRASPEC (a .xml and a .dat); 'hf': hcm files
+        (a .lis, or the files in order); 'fits': plain FITS images of a described camera, in any order.
     resource : path or sequence of paths
-        The run. Files may be compressed (.gz, .fz).
+        The run; of 'ul' one of its files, both, or their path without ending. Files may be compressed (.gz, .fz).
     first : int
-        Place of the first frame that iteration gives, from 1.
+        Place of the first frame that iteration gives, from 1. Of 'ul', stamps before it are not used for times.
     camera : CameraDescription or None
-        Whose run it is. None: HiPERCAM for 'hl', told from the first header for 'fits', one that nothing is known of for 'hf'.
+        Whose run it is. None: HiPERCAM for 'hl', told from the header for 'ul', from the first header for 'fits', one that
+        nothing is known of for 'hf'.
     cache : Path or None
         Folder for unpacked files, shared by processes; None: a folder of the source's own.
 
@@ -53,6 +56,8 @@ def data_source(
     """
     if source == "hl":
         return _open_hipercam(_single(resource), first, camera or load_camera("hipercam"), cache)
+    if source == "ul":
+        return _open_ultra(resource, first, camera, cache)
     if source == "hf":
         return HcmList(resource, first, camera or load_camera("other"))
     if source == "fits":
@@ -60,7 +65,7 @@ def data_source(
         if not paths:
             raise BadInput("a run of no files", remedy="name at least one")
         return FitsSeries(paths, first, camera or _told(Path(paths[0]), cache), cache)
-    raise NotFound(f"no source of frames is called {source!r}", remedy="known are hl, hf and fits")
+    raise NotFound(f"no source of frames is called {source!r}", remedy="known are hl, ul, hf and fits")
 
 
 def _single(resource: Resource) -> Path:
@@ -79,6 +84,19 @@ def _open_hipercam(path: Path, first: int, camera: CameraDescription, cache: Pat
     # the open file outlives its name
     with tempfile.TemporaryDirectory(prefix="roque-") as own:
         return HipercamRun(unpack(path, Path(own)), first, camera, path)
+
+
+def _open_ultra(resource: Resource, first: int, camera: CameraDescription | None, cache: Path | None) -> UltraRun:
+    paths = [Path(resource)] if isinstance(resource, str | os.PathLike) else [Path(path) for path in resource]
+    if not paths:
+        raise BadInput("a run of no files", remedy="name its .xml or its .dat")
+    files = ultra_files(paths[0])
+    if not {*paths} <= {files.run, files.xml, files.dat}:
+        raise BadInput(f"files of more than one run: {', '.join(map(str, paths))}", remedy="name a .xml and its .dat")
+    if cache is not None:
+        return UltraRun(files, unpack(files.xml, cache), unpack(files.dat, cache), first, camera)
+    with tempfile.TemporaryDirectory(prefix="roque-") as own:
+        return UltraRun(files, unpack(files.xml, Path(own)), unpack(files.dat, Path(own)), first, camera)
 
 
 def _told(path: Path, cache: Path | None) -> CameraDescription:

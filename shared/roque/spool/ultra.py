@@ -1,0 +1,391 @@
+"""Raw runs of ULTRACAM and ULTRASPEC: a .xml, and a .dat with one frame after another.
+
+Nothing is decoded until it is asked for, and then no more than the box that was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+from datetime import date
+from itertools import pairwise
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from roque.errors import BadInput, Blemish, NoData
+from roque.frames import CCD, Frame, Window
+from roque.frames.frame import Header
+from roque.frames.handle import OpenFile
+from roque.instruments import CameraDescription, load_camera
+from roque.instruments.ultra_modes import POWER, ultra_read_out
+from roque.spool._raw import RawFrames
+from roque.spool._ultra_layout import UltraLayout
+from roque.spool.naming import folder_night, night_of, run_kind, run_name, split_filters
+from roque.spool.source import RunInfo, Times, frames_from, no_frame, rows
+from roque.spool.stamps import DAY, iso_time
+from roque.spool.ultra_files import UltraFiles
+from roque.spool.ultra_stamps import UltraStamps, mend_early, read_ultra_stamps
+from roque.spool.ultra_times import DISORDER, REASONS, REPORTED, UltraTimes, lookback, ultra_times
+from roque.spool.ultra_xml import read_ultra_xml
+
+__all__ = ["UltraRun"]
+
+_TIMES_AT_ONCE = 256  # frames whose times are worked out together
+_MOST_PROBLEMS = 100  # records of one run: more would say no more
+_EARLIEST, _LATEST = 52000, 100000  # MJD between which a clock may be right
+_UNIX = 40587  # MJD of 1970-01-01
+_NAMES = {"1": "Red CCD", "2": "Green CCD", "3": "Blue CCD"}
+
+
+class UltraRun:
+    """A raw run of ULTRACAM or ULTRASPEC; a `FrameSource`.
+
+    Parameters
+    ----------
+    files : UltraFiles
+        How its files are called.
+    xml, dat : Path
+        The files, plain.
+    first : int
+        Place of the first frame that iteration gives, from 1. Times hang on the stamps before a frame; as in the HiPERCAM
+        pipeline those before `first` are taken not to be known, so that its time is approximate and not called good.
+    camera : CameraDescription or None
+        Whose site tells the night; None: the one that is called like the instrument.
+
+    Raises
+    ------
+    BadInput
+        No such run, or its .xml contradicts itself.
+    NotFound
+        There is no such file.
+    """
+
+    def __init__(self, files: UltraFiles, xml: Path, dat: Path, first: int, camera: CameraDescription | None) -> None:
+        self._run = files.run
+        self._first = max(1, first)
+        self._header = read_ultra_xml(str(xml), str(files.xml))
+        self.read_out = ultra_read_out(self._header)
+        self._camera = camera or load_camera(self.read_out.instrument.lower())
+        self._file = OpenFile(dat, str(files.dat))
+        self._raw = RawFrames(self._file, 0, self.read_out.frame_bytes)
+        self._layout = UltraLayout(self.read_out)
+        self._blocks: dict[int, tuple[int, UltraTimes]] = {}
+        self._early: tuple[int, UltraStamps] | None = None
+        self._info: RunInfo | None = None
+        self.available = 0
+        self.refresh()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Give the frames from `first` on; one that is cut short after its time stamp is an error, not the end."""
+        yield from frames_from(self, self._first)
+        if self.timed > self.available or self.read_out.mode == POWER:
+            self.frame(self.timed)
+
+    def close(self) -> None:
+        """Close the file. Frames already given can still be read."""
+        self._file.close()
+
+    @property
+    def info(self) -> RunInfo:
+        """What the run is."""
+        if self._info is None:
+            self._info = self._make_info()
+        return self._info
+
+    @property
+    def problems(self) -> list[BadInput]:
+        """What is wrong with the run although it can be read, in the order of the frames."""
+        found = [*self._size_problems(), *self._stamp_problems()]
+        if len(found) > _MOST_PROBLEMS:
+            rest = Blemish(f"{len(found) - _MOST_PROBLEMS} more problems of this kind", file=self._file.name)
+            return [*found[:_MOST_PROBLEMS], rest]
+        return found
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """First byte of the first frame, and the byte after the last whole one, in the plain .dat."""
+        return 0, self.read_out.frame_bytes * self.available
+
+    @property
+    def timed(self) -> int:
+        """Frames whose time stamp is whole: the last one's pixels may be cut short."""
+        rest = self._size - self.read_out.frame_bytes * self.available
+        return self.available + (self.read_out.mode != POWER and rest >= 2 * self.read_out.header_words)
+
+    def refresh(self) -> int:
+        """Look again at a run that may have grown, and give `available`."""
+        self._size = self._file.size
+        self.available = 0 if self.read_out.mode == POWER else self._size // self.read_out.frame_bytes
+        self._info = None
+        self._raw.refresh()
+        return self.available
+
+    def frame(self, number: int) -> Frame:
+        """Frame at a place in the run; its pixels are decoded when asked for.
+
+        Raises
+        ------
+        NotFound
+            There is no such frame, or not yet.
+        NoData
+            The run switched the power of the CCDs.
+        BadInput
+            The frame is cut short, or the file became shorter.
+        """
+        self._check(number)
+        return self._assemble(number, self._layout.lazy(self._raw.words(number)))
+
+    def load(self, number: int) -> Frame:
+        """Frame at a place in the run with all its pixels decoded, in one pass: the quickest way to whole frames.
+
+        Raises
+        ------
+        NotFound, NoData, BadInput
+            As for `frame`.
+        """
+        self._check(number)
+        return self._assemble(number, self._layout.decoded(self._raw.words(number)))
+
+    def times(self) -> Times:
+        """Mid-times and exposures of all frames now available, one row per frame and CCD, in the order of the data."""
+        ccds, n = self.read_out.ccds, self.available
+        if not n:
+            return rows(0, ccds)
+        t = self.exposures(n)
+        mid, exposure, good, data = (np.empty((n, len(ccds)), kind) for kind in ("f8", "f8", "?", "?"))
+        for column, ccd in enumerate(ccds):
+            blue = ccd == "3"
+            mid[:, column] = t.blue_mid if blue else t.mid
+            exposure[:, column] = t.blue_exposure if blue else t.exposure
+            good[:, column] = (t.blue_reason == 0) & t.blue_sound if blue else (t.reason == 0) & t.sound
+            data[:, column] = t.blue_data if blue else True
+        day = np.floor(mid)
+        return rows(
+            n, ccds, frame=np.arange(1, n + 1), mjd_int=day, mjd_frac=mid - day, exposure=exposure, time_ok=good, data_ok=data
+        )
+
+    def exposures(self, last: int | None = None) -> UltraTimes:
+        """Times of the frames from 1 to `last`, without touching pixels; None: of all whose time stamp is whole.
+
+        Raises
+        ------
+        NotFound, NoData
+            There is no frame.
+        """
+        last = self.timed if last is None else last
+        if last < 1:
+            self._check(1)
+        return _joined([self._block(b) for b in range(-(-last // _TIMES_AT_ONCE))]).cut(slice(last))
+
+    def _check(self, number: int) -> None:
+        if self.read_out.mode == POWER:
+            raise NoData(
+                f"the run switched the power of the CCDs ({self._header.application}) and has no data",
+                file=self._file.name,
+                place=f"frame {number}",
+                remedy="none is needed: pass it over",
+            )
+        if number == self.available + 1 == self.timed:
+            raise self._cut_short()
+        if not 1 <= number <= self.available:
+            raise no_frame(number, self.available, self._file.name)
+
+    def _cut_short(self) -> BadInput:
+        rest = self._size - self.read_out.frame_bytes * self.available
+        return BadInput(
+            f"the run is cut short inside frame {self.available + 1}: {rest} of {self.read_out.frame_bytes} bytes are there",
+            file=self._file.name,
+            place=f"byte {self._size}",
+            remedy="copy it again if the camera still has it; the whole frames are used",
+        )
+
+    def _make_info(self) -> RunInfo:
+        setup, keywords = self.read_out, {k: v for k, v in self.read_out.keywords.items() if v is not None}
+        target = str(keywords.get("TARGET", ""))
+        number = keywords.get("NUMEXP", -1)
+        skips = {ccd: setup.nblue - 1 if ccd == "3" else 0 for ccd in setup.ccds}
+        return RunInfo(
+            instrument=self._camera.name,
+            source="ul",
+            name=run_name(self._run),
+            night=self._night(),
+            kind="other" if setup.mode == POWER else run_kind(str(keywords.get("DTYPE", "")), target),
+            object=target,
+            mode=setup.mode,
+            xbin=setup.xbin,
+            ybin=setup.ybin,
+            speed=setup.speed,
+            filters=split_filters(str(keywords.get("FILTERS", "")), setup.ccds),
+            nskips=skips,
+            clear=setup.clears,
+            windows={ccd: {w.label: w.geometry for w in setup.windows if w.ccd == ccd} for ccd in setup.ccds},
+            expected=number if number > 0 else None,
+            exposure=setup.exposure,
+            header=keywords | {"PARAMETERS": self._header.parameters, "USER": self._header.user},
+            camera=self._camera.name,
+        )
+
+    def _night(self) -> date:
+        """Night by the folder, else by the first good time, else by a stamp that may be right."""
+        if (night := folder_night(self._run)) is not None:
+            return night
+        longitude = self._camera.site.longitude
+        if self.read_out.mode == POWER:
+            # there is no stamp; the file was written in that night, or copied later: nothing hangs on it
+            return night_of(_UNIX + self._file.status.st_mtime / DAY, longitude)
+        likely = None
+        for b in range(-(-self.available // _TIMES_AT_ONCE)):
+            t = self._block(b)
+            good = np.flatnonzero((t.reason == 0) & t.sound)
+            if good.size:
+                return night_of(float(t.mid[good[0]]), longitude)
+            possible = t.stamp[(t.stamp > _EARLIEST) & (t.stamp < _LATEST)]
+            likely = likely if likely is not None or not possible.size else float(possible[0])
+        if likely is not None:
+            return night_of(likely, longitude)
+        raise BadInput(
+            "no frame has a time: the night cannot be told",
+            file=self._file.name,
+            place="frame 1",
+            remedy="put the run into a folder named after its night (YYYY-MM-DD)",
+        )
+
+    def _size_problems(self) -> list[BadInput]:
+        """Frames lost at the end, or none there at all."""
+        if self.read_out.mode == POWER or self._size == self.read_out.frame_bytes * self.available > 0:
+            return []
+        if self._size == 0:
+            return [
+                BadInput("the run has no frames", file=self._file.name, place="byte 0", remedy="copy it again if it should")
+            ]
+        return [self._cut_short()]
+
+    def _stamp_problems(self) -> list[BadInput]:
+        """Numbers of the camera that jump, and ranges of frames whose time cannot be trusted."""
+        if not self.available:
+            return []
+        t = self.exposures(self.available)
+        why = np.where(np.isin(t.reason, REPORTED), t.reason, np.where(t.sound | (t.reason != 0), 0, DISORDER))
+        found: list[tuple[int, BadInput]] = []
+        kinds = (
+            (
+                t.out_of_order,
+                "the camera gave it another number than its place in the run",
+                "frames may have been lost before it",
+            ),
+            (t.midnight, "the date of the clock was a day behind its seconds", "none is needed: it was mended"),
+            *((why == i, REASONS[i], "the counts are used; the times are flagged") for i in np.unique(why[why > 0]).tolist()),
+        )
+        for mask, message, remedy in kinds:
+            edges = np.flatnonzero(np.diff(mask.astype(np.int8), prepend=0, append=0)).tolist()
+            for start, end in list(pairwise(edges))[::2]:
+                place = f"frame {start + 1}" if end == start + 1 else f"frames {start + 1} to {end}"
+                found.append((start, Blemish(message, file=self._file.name, place=place, remedy=remedy)))
+        return [problem for _, problem in sorted(found, key=lambda item: item[0])]
+
+    def _assemble(self, number: int, windows: list[list[Window]]) -> Frame:
+        t = self._block((number - 1) // _TIMES_AT_ONCE)
+        at = (number - 1) % _TIMES_AT_ONCE
+        own = _Time(t.mid[at], t.exposure[at], t.reason[at], t.sound[at])
+        blue = _Time(t.blue_mid[at], t.blue_exposure[at], t.blue_reason[at], t.blue_sound[at])
+        setup, ccds = self.read_out, {}
+        for label, labels, pixels in zip(setup.ccds, self._layout.labels, windows, strict=True):
+            time = blue if label == "3" else own
+            ccds[label] = CCD(
+                dict(zip(labels, pixels, strict=True)),
+                setup.nxtot,
+                setup.nytot,
+                0,
+                0,
+                time.day,
+                time.fraction,
+                time.exposure,
+                time.good,
+                bool(t.blue_data[at]) if label == "3" else True,
+                {"CCDNAME": self._ccd_name(label), "TIMSTAMP": time.iso, "MJDOKWHY": time.why},
+            )
+        keywords = {k: v for k, v in setup.keywords.items() if v is not None} | {
+            "RUN": str(self._run),
+            "NFRAME": number,
+            "MIDNIGHT": bool(t.midnight[at]),
+            "FRAMEERR": bool(t.out_of_order[at]),
+        }
+        return Frame(ccds, number, self._frame_header(keywords, own, next(iter(ccds.values()))))
+
+    def _frame_header(self, keywords: Header, time: _Time, ccd: CCD) -> Header:
+        if self.read_out.instrument == "ULTRACAM":
+            stamp = {"TIMSTAMP": time.iso, "MJDUTC": time.mjd, "GOODTIME": time.good, "EXPTIME": time.exposure}
+            return keywords | stamp
+        # the only CCD: the frame has its header
+        stamp = {"MJDINT": time.day, "MJDFRAC": time.fraction, "MJDUTC": time.mjd, "EXPTIME": time.exposure}
+        whole = ccd.header | stamp | {"GOODTIME": time.good} | keywords
+        ccd.header |= keywords
+        return whole
+
+    def _ccd_name(self, label: str) -> str:
+        return _NAMES[label] if self.read_out.instrument == "ULTRACAM" else "ULTRASPEC"
+
+    def _block(self, b: int) -> UltraTimes:
+        """Times of a block of frames, from their stamps and those before them."""
+        first, last = b * _TIMES_AT_ONCE + 1, min((b + 1) * _TIMES_AT_ONCE, self.timed)
+        known = self._blocks.get(b)
+        if known is not None and known[0] == last:
+            return known[1]
+        middle = min(max(first, self._first), last + 1)
+        parts = [self._segment(first, middle - 1, 1), self._segment(middle, last, self._first)]
+        found = _joined([part for part in parts if part is not None])
+        self._blocks[b] = last, found
+        return found
+
+    def _segment(self, first: int, last: int, memory: int) -> UltraTimes | None:
+        """Times of frames where those before the place `memory` are not known."""
+        if last < first:
+            return None
+        before = max(memory, first - lookback(self.read_out))
+        return self._times(before, last).cut(slice(first - before, None))
+
+    def _times(self, first: int, last: int) -> UltraTimes:
+        return ultra_times(self._stamps(first, last), first, self.read_out)
+
+    def _stamps(self, first: int, last: int) -> UltraStamps:
+        if not self.read_out.early:
+            return self._read_stamps(first, last)
+        # stamps of May 2002 are mended one by one, each after the one before it, from the first that is known
+        if self._early is None or self._early[0] < last:
+            self._early = self.timed, mend_early(self._read_stamps(1, self.timed))
+        return self._early[1].cut(slice(first - 1, last))
+
+    def _read_stamps(self, first: int, last: int) -> UltraStamps:
+        size = 2 * self.read_out.header_words
+        raw = b"".join(self._raw.part(number, 0, size) for number in range(first, last + 1))
+        return read_ultra_stamps(raw, self.read_out)
+
+
+class _Time:
+    """Time of a CCD, as Python numbers, which frames are made of."""
+
+    __slots__ = ("day", "exposure", "fraction", "good", "iso", "mjd", "why")
+
+    def __init__(self, mid: Any, exposure: Any, reason: Any, sound: Any) -> None:
+        self.mjd = float(mid)
+        self.day = int(self.mjd)
+        self.fraction = self.mjd - self.day
+        self.exposure = float(exposure)
+        self.good = bool(reason == 0 and sound)
+        self.why = REASONS[reason] if reason or sound else REASONS[DISORDER]
+        self.iso = iso_time(self.day, self.fraction)
+
+
+def _joined(parts: list[UltraTimes]) -> UltraTimes:
+    if len(parts) == 1:
+        return parts[0]
+    return UltraTimes(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(UltraTimes)))

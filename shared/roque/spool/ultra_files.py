@@ -1,0 +1,54 @@
+"""The two files of a ULTRACAM or ULTRASPEC run: runNNN.xml says what it is, runNNN.dat holds its frames."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from roque.errors import NotFound
+
+__all__ = ["UltraFiles", "is_ultra_name", "ultra_files"]
+
+_RUN = re.compile(r"run\d+\.(xml|dat)(\.gz)?")
+_ENDING = re.compile(r"\.(xml|dat)(\.gz)?$")
+
+
+@dataclass(frozen=True, slots=True)
+class UltraFiles:
+    """Files of a run, and its path without ending."""
+
+    run: Path
+    xml: Path
+    dat: Path
+
+
+def is_ultra_name(name: str) -> bool:
+    """Whether a file is taken for a part of such a run: other .xml and .dat files are anything."""
+    return _RUN.fullmatch(name) is not None
+
+
+def ultra_files(path: Path) -> UltraFiles:
+    """Find the files of a run by its path without ending, or by one of them.
+
+    Raises
+    ------
+    NotFound
+        One of them is missing, or both.
+    """
+    run = path.with_name(_ENDING.sub("", path.name))
+    found = {}
+    for ending in ("xml", "dat"):
+        plain = run.with_name(f"{run.name}.{ending}")
+        packed = plain.with_name(f"{plain.name}.gz")
+        found[ending] = next((p for p in (plain, packed) if p.exists()), None)
+    if found["xml"] is None or found["dat"] is None:
+        missing = " and ".join(f"{run.name}.{ending}" for ending, file in found.items() if file is None)
+        here = next((file for file in found.values() if file is not None), run)
+        raise NotFound(
+            f"a run of ULTRACAM or ULTRASPEC is two files, and there is no {missing}",
+            file=str(here),
+            place="file name",
+            remedy=f"copy {missing} into the same folder",
+        )
+    return UltraFiles(run, found["xml"], found["dat"])
