@@ -16,7 +16,19 @@ import pytest
 from services.cli.main import cli
 
 AGREEING = {
-    "hipercam": {"grab": 9, "ltimes": 14, "mstats": 7, "stats": 2},
+    "hipercam": {
+        "grab": 9,
+        "ltimes": 14,
+        "mstats": 7,
+        "stats": 2,
+        "makebias": 1,
+        "makedark": 1,
+        "makeflat": 2,
+        "makefringe": 1,
+        "averun": 3,
+        "combine": 7,
+        "add,sub,mul,div,cadd,csub,cmul,cdiv,splice,hfilter": 12,
+    },
     "foreign": {"fits2hcm": 9},
 }
 """Lines on which the pipeline ended well, by folder and command."""

@@ -17,6 +17,27 @@ COMMANDS = {
     "mstats": Lazily(f"{_HERE}.stats:mstats", "Statistics of each window of many frames, as a table."),
     "hinfo": Lazily(f"{_HERE}.hinfo:hinfo", "Print headers and a part of the data of a frame."),
     "fits2hcm": Lazily(f"{_HERE}.fits2hcm:fits2hcm", "Make hcm files of FITS images of other cameras."),
+    "makebias": Lazily(f"{_HERE}.masters:makebias", "Make a bias."),
+    "makedark": Lazily(f"{_HERE}.masters:makedark", "Make a dark."),
+    "makeflat": Lazily(f"{_HERE}.masters:makeflat", "Make a flat field."),
+    "makefringe": Lazily(f"{_HERE}.masters:makefringe", "Make a fringe map."),
+    "averun": Lazily(f"{_HERE}.combining:averun", "Average a run, calibrated."),
+    "combine": Lazily(f"{_HERE}.combining:combine", "Combine the frames of a list."),
+    **{
+        name: Lazily(f"{_HERE}.arithmetic:{name}", summary)
+        for name, summary in {
+            "add": "Add two frames.",
+            "sub": "Subtract a frame from another.",
+            "mul": "Multiply two frames.",
+            "div": "Divide a frame by another.",
+            "cadd": "Add a number to a frame.",
+            "csub": "Subtract a number from a frame.",
+            "cmul": "Multiply a frame by a number.",
+            "cdiv": "Divide a frame by a number.",
+            "splice": "Replace parts of a frame by those of another.",
+            "hfilter": "Smooth the windows of a frame.",
+        }.items()
+    },
     "hls": Lazily(f"{_HERE}.listings:hls", "List the runs on a HiPERCAM file server."),
     "uls": Lazily(f"{_HERE}.listings:uls", "List the runs on an ULTRACAM file server."),
 }

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from roque.spool import FrameSource
     from services.cli.hcam.command import Tell
 
-__all__ = ["Trimmed", "frames_of", "masters_of", "open_run", "places_of", "read_frame", "selected"]
+__all__ = ["Trimmed", "frames_of", "insist_on_room", "masters_of", "open_run", "places_of", "read_frame", "selected"]
 
 
 def open_run(values: Values) -> FrameSource:
@@ -125,6 +125,21 @@ def masters_of(values: Values) -> Masters:
         fringe_map=read_frame(values.get("fmap")),
         fringe_pairs=fringes,
     )
+
+
+def insist_on_room(values: Values) -> None:
+    """Refuse to go on where the output would replace a file that must stay.
+
+    Raises
+    ------
+    Conflict
+        It is there, and `clobber` is not set.
+    """
+    from roque.errors import Conflict
+
+    if values["output"].exists() and not values["clobber"]:
+        remedy = "name another output, or say clobber=yes"
+        raise Conflict("the file exists already", file=str(values["output"]), remedy=remedy)
 
 
 def selected(words: str, known: list[str], everything: str, what: str) -> list[str]:
