@@ -29,6 +29,7 @@ AGREEING = {
         "combine": 7,
         "add,sub,mul,div,cadd,csub,cmul,cdiv,splice,hfilter": 12,
     },
+    "ultracam": {"grab": 8, "ltimes": 28, "makebias": 2},
     "foreign": {"fits2hcm": 9},
 }
 """Lines on which the pipeline ended well, by folder and command."""

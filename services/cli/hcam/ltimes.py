@@ -22,7 +22,9 @@ def ltimes(values: Values, tell: Tell) -> None:
     """List the times of a run, a line a frame.
 
     HiPERCAM: place in the run, time stamp as MJD and UTC, whether it is good, then for each CCD its label, the middle of its
-    exposure as MJD and time of day, its exposure in seconds, and whether it was read out.
+    exposure as MJD and time of day, its exposure in seconds, and whether it was read out. ULTRACAM, ULTRASPEC: place, time
+    stamp and middle of the exposure as MJD and time of day, whether it is good, exposure; of ULTRACAM also the middle of the
+    blue exposure and whether the blue CCD was read out.
 
     \b
     Example:
@@ -32,7 +34,7 @@ def ltimes(values: Values, tell: Tell) -> None:
     from services.cli.hcam.runs import open_run, places_of
 
     with open_run(values) as source:
-        places = places_of(values, source)
+        places = places_of(values, source, getattr(source, "timed", None))
         if tell.as_json:
             chosen = source.times()
             for row in chosen[(chosen["frame"] >= source.frame(places[0]).number)]:

@@ -62,8 +62,8 @@ def frames_of(values: Values, source: FrameSource, tell: Tell) -> Iterator[tuple
         place += 1
 
 
-def places_of(values: Values, source: FrameSource) -> list[int]:
-    """Places in the run of the frames that are asked for.
+def places_of(values: Values, source: FrameSource, available: int | None = None) -> list[int]:
+    """Places in the run of the frames that are asked for, of as many as are `available`; None: of all that can be read.
 
     Raises
     ------
@@ -73,11 +73,10 @@ def places_of(values: Values, source: FrameSource) -> list[int]:
     from roque.errors import NotFound
 
     first, last = values.get("first", 1), values.get("last", 0)
-    end = min(last, source.available) if last else source.available
+    available = source.available if available is None else available
+    end = min(last, available) if last else available
     if first > end:
-        raise NotFound(
-            f"no frame from {first} to {last or 'the end'}: the run has {source.available}", file=named_like_input(values)
-        )
+        raise NotFound(f"no frame from {first} to {last or 'the end'}: the run has {available}", file=named_like_input(values))
     return list(range(max(1, first), end + 1))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,6 +13,7 @@ from roque.instruments.hipercam import CCDS
 from roque.spool.hipercam import HipercamRun
 from roque.spool.source import FrameSource
 from roque.spool.stamps import exposures
+from roque.spool.ultra import UltraRun
 
 __all__ = ["list_times"]
 
@@ -35,7 +37,9 @@ def list_times(source: FrameSource, first: int, last: int, *, digits: int = 6, e
     ------
     str
         For HiPERCAM: place, time stamp as MJD(UTC) and as date and time, whether it is good; then for each CCD its label,
-        middle of the exposure as MJD and as time of day, exposure, and whether it was read out.
+        middle of the exposure as MJD and as time of day, exposure, and whether it was read out. For ULTRACAM: place, time
+        stamp and middle of the exposure, both as MJD and as time of day, whether it is good, exposure; then the middle of the
+        blue exposure, and whether the blue CCD was read out. For ULTRASPEC without the latter.
 
     Raises
     ------
@@ -45,8 +49,12 @@ def list_times(source: FrameSource, first: int, last: int, *, digits: int = 6, e
     Notes
     -----
     Frames are numbered by place, so where the camera dropped some a line tells other exposures and read-outs than `times`.
-    Nor is a time called bad because the clock was not synchronised. Both are as in the HiPERCAM pipeline.
+    Nor is a time called bad because the clock was not synchronised. Both are as in the HiPERCAM pipeline, and so are the
+    comma after the place in lines of ULTRASPEC [defect], and that stamps of ULTRACAM that do not follow each other pass.
     """
+    if isinstance(source, UltraRun):
+        yield from _ultra(source, first, last, digits)
+        return
     if not isinstance(source, HipercamRun):
         raise NotFound("times can be listed of raw runs alone", remedy="name a run and its source: hl, hs, ul or us")
     for begin in range(first, last + 1, _AT_ONCE):
@@ -73,6 +81,18 @@ def _hipercam(run: HipercamRun, first: int, last: int, digits: int, exposure_dig
         yield form % (place, mjd, date, clock, ok, *(word for label, c in zip(CCDS, own, strict=True) for word in (label, *c)))
 
 
+def _ultra(run: UltraRun, first: int, last: int, digits: int) -> Iterator[str]:
+    form, blue = "%d %.12f %s %.12f %s %d %.5f", " %.12f %s %d"
+    form = form.replace(" ", ", ", 1) if run.read_out.instrument == "ULTRASPEC" else form + blue
+    for begin in range(first, last + 1, _AT_ONCE):
+        t = run.exposures(begin, min(begin + _AT_ONCE - 1, last))
+        columns = [t.stamp, _clock(t.stamp, digits), t.mid, _clock(t.mid, digits), t.reason == 0, t.exposure]
+        if form.endswith(blue):
+            columns += [t.blue_mid, _clock(t.blue_mid, digits), t.blue_data]
+        for row in zip(itertools.count(begin), *columns, strict=False):
+            yield form % row
+
+
 def _dates(day: NDArray[np.int64], fraction: NDArray[np.float64]) -> list[str]:
     """Write dates in ISO form."""
     days = (day + np.floor(fraction).astype(np.int64) - 40587).astype("M8[D]")
@@ -82,7 +102,8 @@ def _dates(day: NDArray[np.int64], fraction: NDArray[np.float64]) -> list[str]:
 def _clock(mjd: NDArray[np.float64], digits: int) -> list[str]:
     """Write times of day as HH:MM:SS with so many decimals."""
     unit = 10**digits
-    ticks = np.rint((mjd - np.floor(mjd)) * (_DAY * unit)).astype(np.int64) % (_DAY * unit)
+    # halves upwards: with nine digits a double does end on one
+    ticks = np.floor((mjd - np.floor(mjd)) * (_DAY * unit) + 0.5).astype(np.int64) % (_DAY * unit)
     seconds, fraction = np.divmod(ticks, unit)
     minutes, second = np.divmod(seconds, 60)
     hour, minute = np.divmod(minutes, 60)

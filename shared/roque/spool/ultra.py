@@ -160,7 +160,7 @@ class UltraRun:
         ccds, n = self.read_out.ccds, self.available
         if not n:
             return rows(0, ccds)
-        t = self.exposures(n)
+        t = self.exposures(1, n)
         mid, exposure, good, data = (np.empty((n, len(ccds)), kind) for kind in ("f8", "f8", "?", "?"))
         for column, ccd in enumerate(ccds):
             blue = ccd == "3"
@@ -173,18 +173,25 @@ class UltraRun:
             n, ccds, frame=np.arange(1, n + 1), mjd_int=day, mjd_frac=mid - day, exposure=exposure, time_ok=good, data_ok=data
         )
 
-    def exposures(self, last: int | None = None) -> UltraTimes:
-        """Times of the frames from 1 to `last`, without touching pixels; None: of all whose time stamp is whole.
+    def exposures(self, first: int = 1, last: int | None = None) -> UltraTimes:
+        """Times of a range of frames, without touching pixels.
+
+        Parameters
+        ----------
+        first, last : int
+            Places; the last may be of a frame whose pixels are cut short. None: the last whose stamp is whole.
 
         Raises
         ------
         NotFound, NoData
-            There is no frame.
+            There is no such frame.
         """
         last = self.timed if last is None else last
-        if last < 1:
-            self._check(1)
-        return _joined([self._block(b) for b in range(-(-last // _TIMES_AT_ONCE))]).cut(slice(last))
+        if not 1 <= first <= last <= self.timed:
+            self._check(first if not 1 <= first <= self.timed else last)
+        blocks = range((first - 1) // _TIMES_AT_ONCE, (last - 1) // _TIMES_AT_ONCE + 1)
+        skipped = blocks[0] * _TIMES_AT_ONCE
+        return _joined([self._block(b) for b in blocks]).cut(slice(first - 1 - skipped, last - skipped))
 
     def _check(self, number: int) -> None:
         if self.read_out.mode == POWER:
@@ -273,7 +280,7 @@ class UltraRun:
         """Numbers of the camera that jump, and ranges of frames whose time cannot be trusted."""
         if not self.available:
             return []
-        t = self.exposures(self.available)
+        t = self.exposures(1, self.available)
         why = np.where(np.isin(t.reason, REPORTED), t.reason, np.where(t.sound | (t.reason != 0), 0, DISORDER))
         found: list[tuple[int, BadInput]] = []
         kinds = (
