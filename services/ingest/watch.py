@@ -19,7 +19,7 @@ from roque.archive.models import RawFile
 from roque.archive.runs import UNKNOWN, FoundFile, Verdict, compare, known_files, register, register_failure
 from roque.errors import BadInput, RoqueError, Transient
 from roque.instruments import CameraDescription
-from roque.jobs.outbox import emit
+from roque.jobs.outbox import clock, emit
 from roque.settings import Settings
 from roque.spool import Inspected, inspect
 from roque.spool.folders import Scanner, Stat, is_raw, is_sidecar, shown
@@ -31,6 +31,9 @@ from services.ingest.said import hints_for, sidecar_changed, sidecar_gone, tell_
 
 __all__ = ["Watch"]
 
+AGAIN_SECONDS = 1.0
+"""Time until a file is looked at again that the record did not take."""
+
 
 @dataclass
 class _Known:
@@ -41,6 +44,7 @@ class _Known:
     inspected: Inspected | None = None
     done: bool = False  # registered as ended, or recorded as bad: nothing to do until it changes
     refused: bool = False  # it could not be read, and that is recorded
+    again: float | None = None  # monotonic time to look again, after something that was not the file's fault
 
 
 class Watch:
@@ -118,6 +122,9 @@ class Watch:
         if known is None or known.stat != stat:
             self._files[path] = _Known(stat, time.monotonic())
             return True
+        if known.again is not None and time.monotonic() >= known.again:
+            known.again = None
+            return True
         return not known.done and self._silent(path)
 
     def _silent(self, path: str) -> bool:
@@ -178,7 +185,7 @@ class Watch:
         with self._record.writing() as session:
             if known_files(session, info.instrument, info.night, info.name) != known:
                 raise Transient("another process has registered the run meanwhile", file=members[0])
-            row = register(session, run, verdict, _now())
+            row = register(session, run, verdict, clock(session))
             path = row.path
             if verdict in (Verdict.NEW, Verdict.CHANGED):
                 emit(session, "run.registered", {"run": path, "version": row.version, "frames": row.frames})
@@ -191,10 +198,12 @@ class Watch:
         """Record what is wrong with a file, once nobody writes it any more: half a file is normal until then."""
         known = self._files[path]
         known.inspected = None  # the next look sees more of it
+        if isinstance(error, Transient):
+            known.again = time.monotonic() + AGAIN_SECONDS
         if isinstance(error, (Transient, FileNotFoundError)) or not self._silent(path):
             known.done = False
             return 0
-        now, name = _now(), shown(path)
+        name = shown(path)
         try:
             digest = file_digest(Path(path))
         except FileNotFoundError:
@@ -210,7 +219,7 @@ class Watch:
         night = folder_night(Path(path)) or dt.datetime.fromtimestamp(known.stat.mtime_ns * 1e-9, dt.UTC).date()
         found = FoundFile(name, known.stat.size, known.stat.mtime_ns, digest, digest, 0, known.stat.size)
         with self._record.writing() as session:
-            row = register_failure(session, found, night, _name(Path(path)), error, now)
+            row = register_failure(session, found, night, _name(Path(path)), error, clock(session))
             emit(session, "run.failed", {"run": row.path, "error": error.code})
         logger.warning("file_failed", file=name, error=str(error))
         return 1
@@ -227,7 +236,7 @@ class Watch:
             try:
                 _refuse_name(path)
                 with self._record.writing() as session:
-                    changed += sidecar_changed(session, Path(path), found[path], _now())
+                    changed += sidecar_changed(session, Path(path), found[path], clock(session))
             except BadInput as error:
                 changed += self._failure(path, error)
             self._files[path].done = True
@@ -260,7 +269,3 @@ def _name(file: Path) -> str:
 
 def _mjd(told: Inspected | None) -> float:
     return told.mjd if told is not None and told.mjd == told.mjd else float("inf")  # NaN is not itself
-
-
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)

@@ -11,7 +11,7 @@ from roque.archive.news import News
 from roque.archive.products import ProductStore
 from roque.archive.schema import wait_for_tables
 from roque.errors import Transient
-from roque.jobs.outbox import sweep_outbox
+from roque.jobs.outbox import clock, sweep_outbox
 from roque.jobs.planner import Policy, has_work, plan
 from roque.settings import Settings
 from roque.telemetry import logger
@@ -32,18 +32,26 @@ def work(settings: Settings, stop: threading.Event) -> None:
     policy = Policy(calibration_wait=dt.timedelta(seconds=settings.calibration_wait_seconds))
     looked = swept = -1e9
     while not stop.is_set():
-        now = dt.datetime.now(dt.UTC)
         try:
-            if time.monotonic() - looked > FULL_LOOK_SECONDS or (news.any() and has_work(record, now)):
-                plan(record, now, policy)
-                looked = time.monotonic()
+            whole = time.monotonic() - looked > FULL_LOOK_SECONDS
+            if whole or news.any():
+                now = _now(record)
+                if whole or has_work(record, now):
+                    plan(record, now, policy)
+                    looked = time.monotonic()
             if time.monotonic() - swept > SWEEP_SECONDS:
                 store.sweep(record, dt.timedelta(hours=1))
                 with record.writing() as session:
-                    sweep_outbox(session, now)
+                    sweep_outbox(session, clock(session))
                 swept = time.monotonic()
         except Transient as error:
             logger.warning("planner_waits", error=str(error))
             stop.wait(1.0)
         stop.wait(settings.poll_seconds)
     record.close()
+
+
+def _now(record: Record) -> dt.datetime:
+    # of the record, by whose clock leases are given: this machine's may be wrong, and would take jobs from living workers
+    with record.reading() as session:
+        return clock(session)

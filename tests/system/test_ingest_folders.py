@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from sqlalchemy import select
 from roque.archive import Record
 from roque.archive.models import Frame, RawFile, Run
 from roque.archive.schema import upgrade
+from roque.errors import Unreachable
 from roque.instruments import cameras
 from roque.settings import Settings, load_settings
 from services.ingest.watch import Watch
@@ -258,3 +260,25 @@ def test_frames_that_were_made_of_others_are_no_data_to_make_masters_of(record, 
         shutil.copy(golden_runs / f"run0008_00{number}.hcm", incoming)
     look(record, settings)
     assert [(run.name, run.kind, run.frames) for run in runs(record)] == [("flat", "other", 1), ("run0008", "science", 2)]
+
+
+def test_a_whole_file_that_the_record_did_not_take_is_registered_soon_after(
+    record, settings, incoming, golden_runs, monkeypatch
+):
+    shutil.copy(golden_runs / "run0008.fits", incoming)
+    watch_module, register = sys.modules[Watch.__module__], sys.modules[Watch.__module__].register
+    away = iter([True, True])
+
+    def restarting(*arguments):
+        if next(away, False):
+            raise Unreachable("the database system is starting up")
+        return register(*arguments)
+
+    monkeypatch.setattr(watch_module, "register", restarting)
+    watch = Watch(record, settings.model_copy(update={"silent_seconds": 3600.0}), cameras(None))
+    end = time.monotonic() + 20
+    while not runs(record):
+        watch.look_for_news()
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert [(run.state, run.frames) for run in runs(record)] == [("complete", 10)]

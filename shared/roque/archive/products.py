@@ -196,13 +196,24 @@ class ProductStore:
         -------
         Swept
         """
-        limit = time.time() - older_than.total_seconds()
+        limit = self._time() - older_than.total_seconds()
         old = [path for path in self.folder.glob("*/*") if path.is_file() and path.stat().st_mtime < limit]
         with record.reading() as session:
             known = set(session.scalars(select(Product.uri)))
         removed = [uri for path in old if (uri := self._uri(path)) not in known and self._remove(path, limit)]
         missing = [uri for uri in known if not self.path(uri).is_file()]
         return Swept(sorted(removed), sorted(missing))
+
+    def _time(self) -> float:
+        # by the clock that stamps the files, which may be a file server's: this machine's may be wrong
+        if not self.folder.is_dir():
+            return time.time()
+        probe = self.folder / f"{_HIDDEN}{secrets.token_hex(6)}"
+        probe.touch()
+        try:
+            return probe.stat().st_mtime
+        finally:
+            probe.unlink()
 
     def _uri(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()

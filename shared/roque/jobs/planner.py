@@ -48,7 +48,7 @@ class Policy:
     """What an operator decides about planning."""
 
     calibration_wait: dt.timedelta = dt.timedelta(minutes=10)  # how long a run waits for masters that nobody has begun
-    resend_after: dt.timedelta = dt.timedelta(seconds=60)  # a queued job that nobody claimed for so long gets a new message
+    resend_after: dt.timedelta = dt.timedelta(seconds=30)  # a queued job that nobody claimed for so long gets a new message
 
 
 def has_work(record: Record, now: dt.datetime) -> bool:

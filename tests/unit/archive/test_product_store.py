@@ -159,3 +159,10 @@ def test_a_file_that_is_written_anew_during_the_sweep_stays(store, record, monke
     monkeypatch.setattr(record, "reading", meanwhile)
     assert store.sweep(record, HOUR).removed == []
     assert files(store) == [orphan.uri]
+
+
+def test_a_clock_that_is_wrong_does_not_make_the_sweep_take_what_was_just_written(store, record, monkeypatch):
+    write(store, "young")
+    right = time.time
+    monkeypatch.setattr(time, "time", lambda: right() + 7200)
+    assert store.sweep(record, HOUR).removed == []
