@@ -13,6 +13,7 @@ from typing import Any, Self
 from celery import Celery
 from kombu.connection import Connection
 from kombu.entity import Exchange
+from kombu.exceptions import OperationalError
 from kombu.messaging import Producer
 from sqlalchemy import exists, func, select, update
 
@@ -92,7 +93,7 @@ class Relay:
     def _connected(self) -> None:
         """Relay over one connection to the broker, until that breaks."""
         connection = self._app.connection_for_write()
-        broken = (*connection.connection_errors, *connection.channel_errors, OSError)
+        broken = (*connection.connection_errors, *connection.channel_errors, OperationalError, OSError)
         pause = 0.5
         try:
             with connection:

@@ -18,7 +18,7 @@ from typing import Any
 
 from billiard.util import get_logger
 from celery import signals
-from celery.exceptions import Reject, SecurityWarning
+from celery.exceptions import CPendingDeprecationWarning, Reject, SecurityWarning
 from celery.worker import state
 
 from roque.archive import Record
@@ -97,6 +97,8 @@ def serve_jobs(settings: Settings, services: Sequence[str], handlers: Mapping[Ki
     signals.worker_ready.connect(_stop_on_signals, weak=False)
     # told to root only, because of messages that carry code: these are JSON
     warnings.filterwarnings("ignore", category=SecurityWarning)
+    # told whenever the broker goes away, of a setting that is made
+    warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
     worker = app.Worker(
         hostname=f"roque-{secrets.token_hex(4)}@{socket.gethostname()}",  # one that died may hold its name for a while
         queues=[job_queue(service).name for service in services],
