@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -47,7 +48,7 @@ def build(context: Context, job: JobSnapshot) -> Outcome:
             raise Superseded("the run was replaced by a newer version", file=run.path)
     inputs = [*raw_inputs(files), *(master_input(master) for master in used.values())]
     with open_run(run, files, context.settings.cache, known) as source:
-        made, report = _make(parameters.kind, source, frames, known.get(run.instrument.name))
+        made, report = _make(parameters.kind, _Watched(source, job.go_on), frames, known.get(run.instrument.name))
     row = _row(run, parameters.kind, made, report)
     name = f"{run.night.date.isoformat()}_{run.name}_{parameters.kind}.hcm"[-64:]
     with context.products.new("master", name) as file:
@@ -68,8 +69,21 @@ def build(context: Context, job: JobSnapshot) -> Outcome:
     return Outcome(store, {"product": file.stored.uri, "warnings": report.warnings})
 
 
+class _Watched:
+    """Frames of a run, until the work on them is for nothing."""
+
+    def __init__(self, source: FrameSource, go_on: Callable[[], None]) -> None:
+        self.info, self.available = source.info, source.available
+        self._source, self._go_on = source, go_on
+
+    def frame(self, number: int) -> Frame:
+        """Frame at a place in the run."""
+        self._go_on()
+        return self._source.frame(number)
+
+
 def _make(
-    kind: str, source: FrameSource, masters: dict[str, Frame], camera: CameraDescription | None
+    kind: str, source: _Watched, masters: dict[str, Frame], camera: CameraDescription | None
 ) -> tuple[Frame, MasterReport]:
     bias = masters.get("bias")
     if kind == "bias":

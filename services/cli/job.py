@@ -1,4 +1,4 @@
-"""`roque job`: list and show jobs."""
+"""`roque job`: list, show, submit, cancel and retry jobs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from services.cli.app import App, pass_app
+from services.cli.job_work import cancel, retry
 from services.cli.output import Column, colour, field, json_line, json_option, moment, table
+from services.cli.run_work import submit
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -25,7 +27,7 @@ ID_SHOWN = 18
 
 @click.group()
 def job() -> None:
-    """List and show jobs."""
+    """List, show, submit, cancel and retry jobs."""
 
 
 @job.command(name="list")
@@ -93,6 +95,10 @@ def show(app: App, job_id: str, *, as_json: bool) -> None:
         _print(entry)
 
 
+for _command in (submit, cancel, retry):
+    job.add_command(_command)
+
+
 def _plain(session: Session, jobs: list[Job]) -> list[dict[str, Any]]:
     from roque.archive.summaries import run_names
 
@@ -105,6 +111,8 @@ def _plain(session: Session, jobs: list[Job]) -> list[dict[str, Any]]:
             "service": row.service,
             "run": names.get(row.run_id or 0),
             "parameters": row.parameters,
+            "priority": row.priority,
+            "trace": row.trace,
             "reason": row.reason,
             "error": row.error,
             "result": row.result,
@@ -152,6 +160,7 @@ def _print(entry: dict[str, Any]) -> None:
     click.echo(f"  {entry['kind']}, ", nl=False)
     click.secho(entry["state"], fg=colour(entry["state"]))
     field("run", entry["run"] or "none")
+    field("priority", f"{'live' if entry['priority'] > 0 else 'archive'} ({entry['priority']})")
     field("service", entry["service"])
     for name, value in entry["parameters"].items():
         field(name, str(value))
@@ -169,6 +178,8 @@ def _print(entry: dict[str, Any]) -> None:
         field("result", ", ".join(f"{name} {value}" for name, value in entry["result"].items()))
     if entry["error"]:
         _print_error(entry)
+    if entry["trace"]:
+        field("trace", entry["trace"])
     field("key", entry["key"])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -55,7 +55,7 @@ def reduce_range(context: Context, job: JobSnapshot) -> Outcome:
         raise Conflict(f"the frames before {wanted.first} are not reduced", file=run.path, remedy="retry the run")
     watch = _Watch()
     with open_run(run, files, context.settings.cache, cameras(context.settings.cameras)) as source:
-        frames = watch.reading(_frames(source, wanted.first, wanted.last))
+        frames = watch.reading(_frames(source, wanted.first, wanted.last, job.go_on))
         rows, state, notes = reducer.reduce_range(frames, State.from_dict(before.state) if before is not None else None)
     seconds = watch.seconds()
 
@@ -86,8 +86,9 @@ def _reducer(session: Session, reduction: Reduction, context: Context) -> Reduce
     return _reducers[reduction.key]
 
 
-def _frames(source: FrameSource, first: int, last: int) -> Iterator[Frame]:
+def _frames(source: FrameSource, first: int, last: int, go_on: Callable[[], None]) -> Iterator[Frame]:
     for place in range(first, last + 1):
+        go_on()
         yield source.frame(place)
 
 

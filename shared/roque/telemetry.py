@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from typing import TextIO
 
 import structlog
 
-__all__ = ["about", "configure", "logger"]
+__all__ = ["about", "configure", "logger", "new_trace"]
 
 logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("roque")
 """Where events are logged: ``logger.info("run_registered", run=..., frames=...)``; names are constants, data are keys."""
@@ -70,6 +71,11 @@ def configure(
     logging.captureWarnings(capture=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def new_trace() -> str:
+    """Make the id that every line about a piece of work shares, in whatever process it is done: 16 bytes, in hexadecimal."""
+    return secrets.token_hex(16)
 
 
 @contextmanager

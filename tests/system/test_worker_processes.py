@@ -19,10 +19,11 @@ from roque.archive import Record
 from roque.archive.models import Job, Outbox, Site
 from roque.archive.schema import upgrade
 from roque.jobs.kinds import Kind
-from roque.jobs.life import requeue_expired, resend, submit, wake
+from roque.jobs.life import cancel, requeue_expired, resend, retry, submit, wake
 from roque.jobs.outbox import clock
 
 HERE = Path(__file__).parent
+SEARCHED = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
 POISON, BAD = 666, 400
 
 
@@ -39,7 +40,7 @@ class System:
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "roque.bus.worker", "--handlers", "worker_toys:HANDLERS", *arguments]
         environment = {
-            **os.environ, "ROQUE_HOME": str(self.home), "ROQUE_LOG_FORMAT": "json", "PYTHONPATH": str(HERE),
+            **os.environ, "ROQUE_HOME": str(self.home), "ROQUE_LOG_FORMAT": "json", "PYTHONPATH": SEARCHED,
             "ROQUE_PARENT": str(os.getpid()),
         }  # fmt: skip
         self.worker = subprocess.Popen(command, env=environment, stdout=self.log, stderr=self.log)
@@ -202,6 +203,23 @@ def test_a_paused_worker_that_comes_back_after_its_lease_changes_nothing(system)
     assert "claim_lost" in (system.home / "worker.log").read_text()
 
 
+def test_a_worker_at_a_job_that_is_cancelled_stops_soon_and_takes_the_next_one(system):
+    system.start("--processes", "1")
+    system.ready()
+    slow = system.submit(60_000)
+    system.until(lambda: system.states(slow) == ["running"])
+    waiting = system.submit(2)
+    with system.record.writing() as session:
+        cancel(session, slow)
+    system.until(lambda: system.states(waiting) == ["done"], seconds=15)  # at the next heartbeat
+    assert system.states(slow) == ["cancelled"]
+    assert system.effects() == ["job 1", "job 2"]
+    with system.record.writing() as session:
+        retry(session, slow)
+    system.until(lambda: system.states(slow) == ["running"])
+    assert system.job(slow).attempts == 1
+
+
 def test_what_a_killed_parent_left_in_memory_is_sent_again_at_the_start(system):
     jobs = [system.submit(number) for number in range(1, 11)]
     with system.record.writing() as session:  # as if a relay had sent all, and died with its broker
@@ -258,7 +276,7 @@ def test_the_pool_dies_with_its_parent_and_the_parent_with_the_one_that_started_
         "worker = subprocess.Popen([sys.executable, '-m', 'roque.bus.worker', '--handlers', 'worker_toys:HANDLERS'])\n"
         "print(worker.pid, flush=True); time.sleep(60)\n"
     )
-    environment = {**os.environ, "ROQUE_HOME": str(system.home), "PYTHONPATH": str(HERE)}
+    environment = {**os.environ, "ROQUE_HOME": str(system.home), "PYTHONPATH": SEARCHED}
     starter = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, stderr=system.log)
     worker = int(starter.stdout.readline())
     one = system.submit(1)

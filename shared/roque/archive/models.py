@@ -23,6 +23,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
@@ -173,6 +174,9 @@ class Run(Base):
     unsettled: Mapped[bool] = mapped_column(default=True)  # the planner still has to look at it
     waiting: Mapped[str | None] = mapped_column(LongText)  # what it waits for, in words
     urgent: Mapped[bool] = mapped_column(default=False)  # somebody waits at a terminal: no waiting for missing masters
+    priority: Mapped[str | None]  # live, archive, as somebody said; none: see roque.jobs.priority
+    held: Mapped[bool] = mapped_column(default=False)  # cancelled: nothing is begun until somebody says so
+    trace: Mapped[str | None] = mapped_column(_text(32))  # in every log line of what is done for it since it was submitted
     registered_at: Mapped[dt.datetime]
     grown_at: Mapped[dt.datetime]
     instrument: Mapped[Instrument] = relationship(lazy="joined")
@@ -387,6 +391,9 @@ class Product(Base):
     made_at: Mapped[dt.datetime]
 
 
+_URGENT = text("state = 'queued' AND priority > 0")
+
+
 class Job(Base):
     """A piece of work of seconds; the row is the truth, the message only wakes a worker."""
 
@@ -396,6 +403,7 @@ class Job(Base):
         Index("ix_job_state", "state", "not_before"),
         Index("ix_job_run_id", "run_id"),
         Index("ix_job_reduction_id", "reduction_id"),
+        Index("ix_job_urgent", "priority", postgresql_where=_URGENT, sqlite_where=_URGENT),
     )
     id: Mapped[str] = mapped_column(_text(36), primary_key=True)  # UUIDv7
     kind: Mapped[str]
@@ -416,6 +424,7 @@ class Job(Base):
     run_id: Mapped[int | None] = mapped_column(ForeignKey("run.id"))
     reduction_id: Mapped[int | None] = mapped_column(ForeignKey("reduction.id"))
     parent_id: Mapped[str | None] = mapped_column(ForeignKey("job.id"))
+    trace: Mapped[str | None] = mapped_column(_text(32))  # that of its run when it was submitted
     created_at: Mapped[dt.datetime]
     queued_at: Mapped[dt.datetime | None]
     started_at: Mapped[dt.datetime | None]

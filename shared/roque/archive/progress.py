@@ -40,7 +40,7 @@ class Left:
 class RunState:
     """What a run has come to, in a word for lists and a sentence for people."""
 
-    word: str  # growing, waiting, reducing, done, registered, failed, conflict, superseded
+    word: str  # as in roque.archive.summaries.STATES
     detail: str
     failed: bool  # something of it went wrong: lost frames, a failed job, an unreadable file
 
@@ -103,6 +103,8 @@ def judge(run: Run | RunSummary, jobs: Sequence[JobFacts], reduction: ReductionF
     errors = [p["message"] for p in run.problems if p["severity"] == "error"]
     if run.state in ("failed", "conflict", "superseded"):
         return RunState(run.state, errors[0] if errors else "", run.state != "superseded")
+    if run.held:
+        return RunState("cancelled", "until 'roque run retry' or 'roque job submit'", failed=True)
     broken = _failure(jobs)
     if broken:
         return RunState("failed", broken, failed=True)

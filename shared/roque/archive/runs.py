@@ -22,6 +22,7 @@ from roque.archive.models import Instrument, Job, Master, Night, Product, RawFil
 from roque.errors import Blemish, RoqueError
 from roque.instruments import CameraDescription
 from roque.spool import RunInfo, Times
+from roque.telemetry import new_trace
 
 __all__ = [
     "PLANNING",
@@ -265,6 +266,7 @@ def _new_run(session: Session, found: FoundRun, version: int, now: dt.datetime) 
         hints={},
         problems=[],
         frames=0,
+        trace=new_trace(),
         registered_at=now,
         grown_at=now,
     )

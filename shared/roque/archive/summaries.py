@@ -16,7 +16,7 @@ from roque.archive.progress import BEGINNINGS, JobFacts, ReductionFacts, RunStat
 
 __all__ = ["STATES", "Filters", "RunSummary", "list_runs", "run_names"]
 
-STATES = ("growing", "waiting", "working", "reducing", "done", "registered", "failed", "conflict", "superseded")
+STATES = ("growing", "waiting", "working", "reducing", "done", "registered", "failed", "cancelled", "conflict", "superseded")
 """What a run can have come to; see `roque.archive.progress.judge`."""
 
 _Select = Select[*tuple[Any, ...]]
@@ -32,6 +32,7 @@ class Filters:
     kind: str | None = None
     object: str | None = None  # any part of the name, upper and lower case alike
     instrument: str | None = None
+    filter: str | None = None  # of any CCD
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +54,7 @@ class RunSummary:
     problems: list[dict[str, Any]]
     waiting: str | None
     unsettled: bool
+    held: bool
     reduction: str | None  # id of the newest one in use
 
 
@@ -68,6 +70,8 @@ def list_runs(session: Session, filters: Filters) -> list[tuple[RunSummary, RunS
     jobs = _jobs(session, ids)
     found = []
     for row in rows:
+        if filters.filter is not None and filters.filter not in row.filters.values():
+            continue
         name, facts = reductions.get(row.id, (None, None))
         run = _summary(row, name)
         state = judge(run, jobs[row.id], facts)
@@ -103,7 +107,7 @@ def _selected(filters: Filters) -> _Select:
         select(
             Run.id, Run.name, Run.version, Run.state, Run.kind, Run.object, Run.exposure, Run.frames, Run.frames_expected,
             Run.bad_times, Run.mjd_first, Run.mjd_last, Run.problems, Run.waiting, Run.unsettled,
-            Instrument.name.label("instrument"), Night.date.label("night"),
+            Run.held, Run.filters, Instrument.name.label("instrument"), Night.date.label("night"),
         )
         .join(Instrument, Instrument.id == Run.instrument_id)
         .join(Night, Night.id == Run.night_id)
@@ -140,6 +144,7 @@ def _summary(row: Row[Any], reduction: str | None) -> RunSummary:
         problems=row.problems,
         waiting=row.waiting,
         unsettled=row.unsettled,
+        held=row.held,
         reduction=reduction,
     )
 

@@ -14,6 +14,7 @@ from roque.archive.runs import reopen_runs
 from roque.calibration.choose import Candidate, Choice, Policy, Wanted, choose
 from roque.errors import BadInput
 from roque.frames import Geometry
+from roque.jobs.priority import is_live, live_runs
 
 __all__ = ["MasterChoice", "Wants", "choose_masters", "explain", "master_is_ready", "wants_of"]
 
@@ -89,7 +90,7 @@ def choose_masters(session: Session, run: Run, wants: Wants, now: dt.datetime, p
         want = getattr(wants, kind)
         if want == "never":
             continue
-        if (making := _in_the_making(session, run, kind, now - patience)) is not None:
+        if (making := _in_the_making(session, run, kind, now, patience)) is not None:
             waits.append(f"{kind}, being made from {making}")
             parked = False
             continue
@@ -183,16 +184,18 @@ def _supersede_older(session: Session, master: Master) -> bool:
     return bool(older)
 
 
-def _in_the_making(session: Session, run: Run, kind: str, grown_after: dt.datetime) -> str | None:
+def _in_the_making(session: Session, run: Run, kind: str, now: dt.datetime, patience: dt.timedelta) -> str | None:
     """Name of a calibration run of this instrument that will give a master of a kind and has not yet.
 
-    One that still grows counts if it has grown lately: nobody may be looking at it any more.
+    One that still grows counts if it has grown lately: nobody may be looking at it any more. A live run does not wait for
+    those of the archive, but for those of its own night, which the planner makes live for it.
     """
+    awaited = [or_(Run.night_id == run.night_id, live_runs(now))] if is_live(run, now) else []
     row = session.scalar(
         select(Run)
         .join(Instrument)
-        .where(Run.kind == kind, Run.instrument_id == run.instrument_id, Run.unsettled, Run.id != run.id)
-        .where(or_(Run.state == "complete", (Run.state == "growing") & (Run.grown_at > grown_after)))
+        .where(Run.kind == kind, Run.instrument_id == run.instrument_id, Run.unsettled, Run.id != run.id, *awaited)
+        .where(or_(Run.state == "complete", (Run.state == "growing") & (Run.grown_at > now - patience)))
         .order_by(Run.id)
         .limit(1)
     )

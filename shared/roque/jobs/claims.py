@@ -7,18 +7,18 @@ import errno
 import threading
 import traceback
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Self
 from uuid import uuid4
 
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from roque.archive import Record
 from roque.archive.models import Job
 from roque.errors import RoqueError, Superseded, Transient
-from roque.jobs.life import fail_row, wake_dependants
+from roque.jobs.life import fail_row, send_again, wake_dependants
 from roque.jobs.outbox import clock
 from roque.telemetry import logger
 
@@ -57,14 +57,21 @@ class Claim:
     parameters: dict[str, Any]
     run_id: int | None
     reduction_id: int | None
+    trace: str | None
     attempt: int  # from 1
     token: str
     worker: str
     lease: dt.timedelta
 
 
-def claim(record: Record, job_id: str, worker: str, *, lease: dt.timedelta = LEASE) -> Claim | None:
+def claim(
+    record: Record, job_id: str, worker: str, *, instead: Collection[str] = (), lease: dt.timedelta = LEASE
+) -> Claim | None:
     """Take a queued job; of any number of workers that try, one gets it.
+
+    Where a more urgent job of a kind in `instead` is queued, that one is taken, and the one that was asked for goes to the end
+    of its queue with a new message: however many messages stand before it in the broker, the most urgent job has the next
+    worker that is free.
 
     Parameters
     ----------
@@ -72,6 +79,8 @@ def claim(record: Record, job_id: str, worker: str, *, lease: dt.timedelta = LEA
     job_id : str
     worker : str
         Who claims it, by `roque.jobs.workers.process_name`.
+    instead : collection of str
+        Kinds of jobs that this worker could do as well.
     lease : timedelta
         How long it is this worker's without a renewal.
 
@@ -83,9 +92,10 @@ def claim(record: Record, job_id: str, worker: str, *, lease: dt.timedelta = LEA
     token = str(uuid4())
     with record.writing() as session:
         now = clock(session)
+        urgent = _more_urgent(session, job_id, instead)
         row = session.execute(
             update(Job)
-            .where(Job.id == job_id, Job.state == "queued")
+            .where(Job.id == (urgent or job_id), Job.state == "queued")
             .values(
                 state="running",
                 claim_token=token,
@@ -94,21 +104,38 @@ def claim(record: Record, job_id: str, worker: str, *, lease: dt.timedelta = LEA
                 worker=worker,
                 started_at=now,
             )
-            .returning(Job.kind, Job.key, Job.parameters, Job.run_id, Job.reduction_id, Job.attempts)
+            .returning(Job.id, Job.kind, Job.key, Job.parameters, Job.run_id, Job.reduction_id, Job.trace, Job.attempts)
         ).one_or_none()
+        if urgent is not None:
+            send_again(session, now, job_id)
     if row is None:
         return None
     return Claim(
-        id=job_id,
+        id=row.id,
         kind=row.kind,
         key=row.key,
         parameters=row.parameters,
         run_id=row.run_id,
         reduction_id=row.reduction_id,
+        trace=row.trace,
         attempt=row.attempts,
         token=token,
         worker=worker,
         lease=lease,
+    )
+
+
+def _more_urgent(session: Session, job_id: str, kinds: Collection[str]) -> str | None:
+    """Most urgent job of some kinds that is queued and goes before another one, which nobody else is just taking."""
+    if not kinds:
+        return None
+    asked = select(Job.priority).where(Job.id == job_id).scalar_subquery()
+    return session.scalar(
+        select(Job.id)
+        .where(text("job.state = 'queued' AND job.priority > 0"), Job.priority > asked, Job.kind.in_(kinds))  # as in the index
+        .order_by(Job.priority.desc(), Job.queued_at, Job.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
     )
 
 
@@ -124,6 +151,9 @@ def renew(record: Record, held: Claim) -> bool:
 class Heartbeat:
     """Renews a claim from a thread while the body of the ``with`` works, however long that takes."""
 
+    lost = False
+    """Whether the claim was found to be lost: the work is for nothing."""
+
     def __init__(self, record: Record, held: Claim, *, every: dt.timedelta = HEARTBEAT) -> None:
         self._record, self._claim, self._every = record, held, every.total_seconds()
         self._stop = threading.Event()
@@ -137,10 +167,22 @@ class Heartbeat:
         self._stop.set()
         self._thread.join()
 
+    def insist(self) -> None:
+        """Stop work that is for nothing.
+
+        Raises
+        ------
+        LostClaim
+            The claim was found to be lost.
+        """
+        if self.lost:
+            raise LostClaim(self._claim.id)
+
     def _beat(self) -> None:
         while not self._stop.wait(self._every):
             try:
                 if not renew(self._record, self._claim):
+                    self.lost = True
                     return
             except Transient as error:  # the next beat may get through before the lease ends
                 logger.warning("lease_not_renewed", job=self._claim.id, error=str(error))

@@ -45,6 +45,7 @@ class JobSnapshot:
     run_id: int | None
     reduction_id: int | None
     attempt: int  # from 1
+    go_on: Callable[[], None]  # to be called now and then in long work: raises LostClaim when that is for nothing
 
 
 def _nothing(session: Session) -> None:
@@ -67,7 +68,7 @@ Handler = Callable[[Context, JobSnapshot], Outcome]
 
 
 def run_job(context: Context, handlers: Mapping[Kind, Handler], job_id: str, worker: str) -> str | None:
-    """Do a job, if it is there to be done, and record how it ended.
+    """Do a job, if it is there to be done, or one that is more urgent, and record how it ended.
 
     Parameters
     ----------
@@ -88,22 +89,23 @@ def run_job(context: Context, handlers: Mapping[Kind, Handler], job_id: str, wor
     Transient
         The database does not answer; the job is as it was, or its lease runs out.
     """
-    held = claim(context.record, job_id, worker)
+    held = claim(context.record, job_id, worker, instead=[kind.value for kind in handlers])
     if held is None:
         logger.debug("not_claimed", job=job_id)
         return None
-    with about(job=job_id, kind=held.kind, run=held.run_id, reduction=held.reduction_id), Heartbeat(context.record, held):
+    keys = {"job": held.id, "kind": held.kind, "run": held.run_id, "reduction": held.reduction_id, "trace": held.trace}
+    with about(**keys), Heartbeat(context.record, held) as heartbeat:
         try:
-            return _do(context, handlers, held)
+            return _do(context, handlers, held, heartbeat)
         except LostClaim:
             logger.warning("claim_lost")
             return None
 
 
-def _do(context: Context, handlers: Mapping[Kind, Handler], held: Claim) -> str | None:
+def _do(context: Context, handlers: Mapping[Kind, Handler], held: Claim, heartbeat: Heartbeat) -> str | None:
     started = time.perf_counter()
     try:
-        job = _snapshot(held, handlers)
+        job = _snapshot(held, handlers, heartbeat)
         outcome = handlers[job.kind](context, job)
         _insist(lambda: finish(context.record, held, outcome.store, outcome.result))
     except LostClaim:
@@ -117,7 +119,7 @@ def _do(context: Context, handlers: Mapping[Kind, Handler], held: Claim) -> str 
     return "done"
 
 
-def _snapshot(held: Claim, handlers: Mapping[Kind, Handler]) -> JobSnapshot:
+def _snapshot(held: Claim, handlers: Mapping[Kind, Handler], heartbeat: Heartbeat) -> JobSnapshot:
     if held.kind not in handlers:
         # while an upgrade rolls through, another worker of the queue may know it
         raise Transient(f"this worker knows no job of the kind {held.kind}", remedy="bring every worker to the same version")
@@ -130,6 +132,7 @@ def _snapshot(held: Claim, handlers: Mapping[Kind, Handler]) -> JobSnapshot:
         run_id=held.run_id,
         reduction_id=held.reduction_id,
         attempt=held.attempt,
+        go_on=heartbeat.insist,
     )
 
 

@@ -14,20 +14,35 @@ from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased
 
-from roque.archive.models import Base, Job, JobNeed, Outbox
+from roque.archive.models import Base, Job, JobNeed, Outbox, Run
 from roque.errors import Conflict, NotFound
 from roque.jobs.keys import job_key, uuid7
 from roque.jobs.kinds import ALGORITHM, SERVICE, Kind, Parameters, read_parameters
 from roque.jobs.outbox import clock, emit, emit_work
 from roque.jobs.workers import Fate, fate
 
-__all__ = ["LOST_LIMIT", "cancel", "requeue_expired", "resend", "resend_all", "retry", "submit", "wake"]
+__all__ = [
+    "BY_USER",
+    "LOST_LIMIT",
+    "cancel",
+    "requeue_expired",
+    "resend",
+    "resend_all",
+    "retry",
+    "send_again",
+    "submit",
+    "unfinished",
+    "wake",
+]
 
 LOST_LIMIT = 3
 """Claims that may end without an answer before a job is taken for one that kills its worker."""
 
 NEED_FAILED = "need_failed"
 """Code of the error of a job that was given up because one that it needs was."""
+
+BY_USER = "cancelled by a user"
+"""Reason of a job that is not to be begun again until a user says so."""
 
 _ENDED_BADLY = ("failed", "cancelled")
 _IN_ORDER = dt.timedelta(seconds=5)  # messages of one queue overtake each other by less than this
@@ -103,6 +118,7 @@ def submit(
             "run_id": run_id,
             "reduction_id": reduction_id,
             "parent_id": parent_id,
+            "trace": select(Run.trace).where(Run.id == run_id).scalar_subquery() if run_id is not None else None,
             "created_at": now,
         }
         _insert_missing(session, Job, [row], ["key"])
@@ -190,9 +206,9 @@ def requeue_expired(session: Session, now: dt.datetime) -> int:
 def resend(session: Session, now: dt.datetime, older_than: dt.timedelta) -> int:
     """Send a fresh message for queued jobs whose message must be lost.
 
-    A message is lost if others of its queue that were sent clearly later have been taken up. Where a queue stands still for
-    `older_than`, one message probes whether its workers live: if so the rest follows at the next look, and if not an
-    outage does not fill the broker with copies.
+    A message is lost if others of its queue and priority that were sent clearly later have been taken up. Where a queue stands
+    still for `older_than`, one message probes whether its workers live: if so the rest follows at the next look, and if not
+    an outage does not fill the broker with copies.
 
     Returns
     -------
@@ -201,16 +217,13 @@ def resend(session: Session, now: dt.datetime, older_than: dt.timedelta) -> int:
     """
     stale = [Job.state == "queued", Job.queued_at < now - older_than, ~_unsent(Job.id)]
     sent = 0
-    for service in session.scalars(select(Job.service).where(*stale).distinct()).all():
-        newest = session.scalar(
-            select(func.max(Job.queued_at)).where(Job.service == service, Job.started_at >= now - older_than)
-        )
+    for service, priority in session.execute(select(Job.service, Job.priority).where(*stale).distinct()).all():
+        same = Job.service == service, Job.priority == priority
+        newest = session.scalar(select(func.max(Job.queued_at)).where(*same, Job.started_at >= now - older_than))
         if newest is not None:
-            sent += len(_queue(session, now, [*stale, Job.service == service, Job.queued_at < newest - _IN_ORDER]))
+            sent += len(_queue(session, now, [*stale, *same, Job.queued_at < newest - _IN_ORDER]))
         else:
-            oldest = session.scalars(
-                select(Job.id).where(*stale, Job.service == service).order_by(Job.queued_at, Job.id).limit(1)
-            ).all()
+            oldest = session.scalars(select(Job.id).where(*stale, *same).order_by(Job.queued_at, Job.id).limit(1)).all()
             sent += len(_queue(session, now, [*stale, Job.id.in_(oldest)]))
     return sent
 
@@ -224,6 +237,11 @@ def resend_all(session: Session, now: dt.datetime) -> int:
         How many were sent.
     """
     return len(_queue(session, now, [Job.state == "queued", ~_unsent(Job.id)]))
+
+
+def send_again(session: Session, now: dt.datetime, job_id: str) -> None:
+    """Put a queued job at the end of its queue: its message was spent on another one."""
+    _queue(session, now, [Job.id == job_id, Job.state == "queued"])
 
 
 def retry(session: Session, job_id: str) -> Job:
@@ -258,7 +276,7 @@ def retry(session: Session, job_id: str) -> Job:
 
 
 def cancel(session: Session, job_id: str) -> Job:
-    """Cancel a job that has not ended; a worker at it finds its answer refused.
+    """Cancel a job that has not ended, as a user says; a worker at it finds its answer refused.
 
     Raises
     ------
@@ -271,14 +289,19 @@ def cancel(session: Session, job_id: str) -> Job:
     now = clock(session)
     found = session.execute(
         update(Job)
-        .where(Job.id == job_id, Job.state.in_(("waiting", "queued", "running")))
-        .values(state="cancelled", claim_token=None, lease_until=None, finished_at=now)
+        .where(Job.id == job_id, unfinished())
+        .values(state="cancelled", reason=BY_USER, claim_token=None, lease_until=None, finished_at=now)
         .returning(Job.id)
     ).all()
     if not found:
         raise Conflict(f"the job is {job.state}", place=f"job {job_id}", remedy="only a job that has not ended is cancelled")
     wake_dependants(session, now, job_id)
     return job
+
+
+def unfinished() -> ColumnElement[bool]:
+    """Jobs that wait, are queued or running."""
+    return Job.state.in_(("waiting", "queued", "running"))
 
 
 def fail_row(

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import exists, or_, select, update
+from sqlalchemy import ColumnElement, distinct, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from roque import __version__
@@ -26,6 +27,7 @@ from roque.jobs import life
 from roque.jobs.calibrations import MasterChoice, Wants, choose_masters, wants_of
 from roque.jobs.kinds import BuildMaster, ExportReduction, Kind, PrepareReduction, ReduceRange
 from roque.jobs.outbox import emit
+from roque.jobs.priority import is_live, live_runs, priority_of, promote_calibrations
 from roque.jobs.standing import master_stands, reinstate_products, standing_reduction, take_up
 from roque.telemetry import logger
 
@@ -42,6 +44,12 @@ REFERENCE_FRAMES = 10
 
 MASTER_KINDS = ("bias", "dark", "flat")
 
+ARCHIVE_SECONDS = 1.0
+"""How long a pass looks at runs of the archive: a live run waits no longer for the planner."""
+
+ARCHIVE_RUNS = 200
+"""Runs of the archive that a pass looks at, at most."""
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -49,6 +57,7 @@ class Policy:
 
     calibration_wait: dt.timedelta = dt.timedelta(minutes=10)  # how long a run waits for masters that nobody has begun
     resend_after: dt.timedelta = dt.timedelta(seconds=30)  # a queued job that nobody claimed for so long gets a new message
+    archive_slots: int = 1_000  # runs of the archive that are worked on at the same time
 
 
 def has_work(record: Record, now: dt.datetime) -> bool:
@@ -67,33 +76,68 @@ def has_work(record: Record, now: dt.datetime) -> bool:
 def plan(record: Record, now: dt.datetime, policy: Policy) -> int:
     """Do one pass: free what is lost, wake what is due, submit what is missing. Returns the number of unsettled runs.
 
-    Each run is its own transaction: a run that cannot be planned does not hold up the others. Why it cannot is recorded as a
-    problem of the run, which is then left alone until somebody retries it or says something else of it.
+    Every live run is looked at, and then as many of the archive as there are slots and time for: a pass is short, however much
+    lies in the archive. Each run is its own transaction: a run that cannot be planned does not hold up the others. Why it
+    cannot is recorded as a problem of the run, which is then left alone until somebody retries it or says something else of it.
     """
     with record.writing() as session:
         life.requeue_expired(session, now)
         life.wake(session, now)
         life.resend(session, now, policy.resend_after)
-    with record.reading() as session:
-        # calibrations first: what waits for them is then planned in the same pass
-        ids = session.execute(select(Run.id, Run.kind).where(Run.unsettled).order_by(Run.id)).all()
     keep_partitions(record, now.date())  # of the nights of these runs too, before they have rows
-    for run_id, _ in sorted(ids, key=lambda row: (row.kind == "science", row.id)):
-        try:
-            with record.writing() as session:
-                run = session.get(Run, run_id, with_for_update={"of": Run})
-                if run is not None and run.unsettled:
-                    _plan_run(session, run, now, policy)
-        except Transient:
-            raise
-        except RoqueError as error:
-            with record.writing() as session:
-                _cannot(session.get_one(Run, run_id), error)
-    return len(ids)
+    with record.reading() as session:
+        live = _in_order(session, live_runs(now))
+    for run_id in live:
+        _look_at(record, run_id, now, policy)
+    end = time.monotonic() + ARCHIVE_SECONDS
+    with record.reading() as session:
+        archive = _archive(session, now, policy)
+    for run_id in archive:
+        if time.monotonic() > end:
+            break
+        _look_at(record, run_id, now, policy)
+    with record.reading() as session:
+        return session.scalar(select(func.count()).where(Run.unsettled)) or 0
+
+
+def _in_order(session: Session, *which: ColumnElement[bool], most: int | None = None) -> list[int]:
+    """Ids of unsettled runs, calibrations first: what waits for them is then planned in the same pass."""
+    return list(
+        session.scalars(select(Run.id).where(Run.unsettled, *which).order_by(Run.kind == "science", Run.id).limit(most))
+    )
+
+
+def _archive(session: Session, now: dt.datetime, policy: Policy) -> list[int]:
+    """Runs of the archive to look at: new ones where slots are free, and some of those that wait, by chance.
+
+    A run with a job under way is looked at when that has ended.
+    """
+    under_way = session.scalar(select(func.count(distinct(Job.run_id))).where(life.unfinished())) or 0
+    free = min(ARCHIVE_RUNS, max(0, policy.archive_slots - under_way))
+    idle = ~exists().where(Job.run_id == Run.id, life.unfinished())
+    fresh = _in_order(session, ~live_runs(now), Run.waiting.is_(None), idle, most=free) if free else []
+    waiting = select(Run.id).where(Run.unsettled, ~live_runs(now), Run.waiting.is_not(None))
+    return [*fresh, *session.scalars(waiting.order_by(func.random()).limit(ARCHIVE_RUNS))]
+
+
+def _look_at(record: Record, run_id: int, now: dt.datetime, policy: Policy) -> None:
+    try:
+        with record.writing() as session:
+            run = session.get(Run, run_id, with_for_update={"of": Run})
+            if run is not None and run.unsettled:
+                _plan_run(session, run, now, policy)
+    except Transient:
+        raise
+    except RoqueError as error:
+        with record.writing() as session:
+            _cannot(session.get_one(Run, run_id), error)
 
 
 def advance(session: Session, reduction: Reduction, now: dt.datetime) -> None:
-    """Submit the next range of a reduction, or finish it: called at each look and when a range is committed."""
+    """Submit the next range of a reduction, or finish it: called at each look and when a range is committed.
+
+    That the run is settled is for the planner to say: it looks whether the reduction still is what the run should have.
+    """
     run = reduction.run
     if reduction.state not in ("running", "done"):
         return
@@ -110,7 +154,7 @@ def advance(session: Session, reduction: Reduction, now: dt.datetime) -> None:
                 Kind.REDUCE_RANGE,
                 ReduceRange(reduction_id=reduction.id, first=first, last=last),
                 key_inputs={"reduction": reduction.key, "first": first, "last": last},
-                priority=2 if run.state == "growing" else int(run.urgent),
+                priority=priority_of(run, now),
                 run_id=run.id,
                 reduction_id=reduction.id,
             )
@@ -137,7 +181,7 @@ def _cannot(run: Run, error: RoqueError) -> None:
 def _plan_run(session: Session, run: Run, now: dt.datetime, policy: Policy) -> None:
     if any(one.get("stage") == PLANNING for one in run.problems):
         run.problems = [one for one in run.problems if one.get("stage") != PLANNING]
-    nothing_to_do = run.state not in ("growing", "complete") or run.kind not in (*MASTER_KINDS, "science")
+    nothing_to_do = run.held or run.state not in ("growing", "complete") or run.kind not in (*MASTER_KINDS, "science")
     if nothing_to_do or (run.frames == 0 and run.state == "complete"):
         _settle(run)
     elif run.kind == "science":
@@ -163,9 +207,12 @@ def _plan_master(session: Session, run: Run, now: dt.datetime, policy: Policy) -
             "kind": run.kind,
             "masters": choice.masters,
         },
+        priority=priority_of(run, now),
         run_id=run.id,
     )
-    if job.state in ("done", "failed", "cancelled"):
+    if job.state == "cancelled" and job.reason != life.BY_USER:  # somebody wants it again
+        life.retry(session, job.id)
+    elif job.state in ("done", "failed", "cancelled"):
         _settle(run)
 
 
@@ -180,8 +227,12 @@ def _plan_science(session: Session, run: Run, now: dt.datetime, policy: Policy) 
         _forget_failed_preparations(session, run)
         take_up(session, reduction)
         advance(session, reduction, now)
+        if reduction.state == "done" and run.state == "complete":
+            _settle(run)
         return
     if _waits(run, choice):
+        if is_live(run, now):
+            promote_calibrations(session, run, now)
         return
     job = life.submit(
         session,
@@ -193,11 +244,12 @@ def _plan_science(session: Session, run: Run, now: dt.datetime, policy: Policy) 
             "masters": choice.masters,
             "hints": run.hints,
         },
+        priority=priority_of(run, now),
         run_id=run.id,
     )
-    if job.state == "cancelled":  # it failed once, and then was not wanted any more
+    if job.state == "cancelled" and job.reason != life.BY_USER:  # it failed once, and then was not wanted any more
         life.retry(session, job.id)
-    elif job.state in ("done", "failed"):
+    elif job.state in ("done", "failed", "cancelled"):
         _settle(run)  # done without a reduction that stands: it failed, and is for a person to retry
 
 
@@ -239,12 +291,12 @@ def _finish(session: Session, reduction: Reduction, run: Run, now: dt.datetime) 
         Kind.EXPORT_REDUCTION,
         ExportReduction(reduction_id=reduction.id),
         key_inputs={"reduction": reduction.key, "frames": reduction.frames_done, "code": __version__},
+        priority=priority_of(run, now),
         run_id=run.id,
         reduction_id=reduction.id,
     )
     if job.state == "done":
         reinstate_products(session, job, versions)
-    _settle(run)
 
 
 def _supersede_others(session: Session, reduction: Reduction, versions: Sequence[int]) -> None:
@@ -280,4 +332,4 @@ def _patience(run: Run, policy: Policy) -> dt.timedelta:
 
 
 def _settle(run: Run) -> None:
-    run.unsettled, run.waiting = False, None
+    run.unsettled, run.waiting, run.priority = False, None, None

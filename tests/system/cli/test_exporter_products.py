@@ -20,7 +20,7 @@ def export(filled):
     def run():
         job = JobSnapshot(
             id=filled.jobs["waiting"], kind=Kind.EXPORT_REDUCTION, key="k", parameters=ExportReduction(reduction_id=1),
-            run_id=3, reduction_id=1, attempt=1,
+            run_id=3, reduction_id=1, attempt=1, go_on=lambda: None,
         )  # fmt: skip
         outcome = HANDLERS[Kind.EXPORT_REDUCTION](context, job)
         with filled.record.writing() as session:
@@ -94,7 +94,7 @@ def test_files_of_a_reduction_that_was_replaced_are_superseded(export, filled):
     context = Context(filled.record, Settings(home=filled.home), filled.products)
     job = JobSnapshot(
         id=filled.jobs["waiting"], kind=Kind.EXPORT_REDUCTION, key="k2", parameters=ExportReduction(reduction_id=2), run_id=3,
-        reduction_id=2, attempt=1,
+        reduction_id=2, attempt=1, go_on=lambda: None,
     )  # fmt: skip
     outcome = HANDLERS[Kind.EXPORT_REDUCTION](context, job)
     with filled.record.writing() as session:

@@ -9,7 +9,8 @@ from click.testing import CliRunner
 from roque.archive.summaries import STATES
 from roque.calibration.choose import Policy
 from roque.jobs.kinds import Kind
-from services.cli import calib, job, run
+from roque.jobs.priority import PRIORITIES
+from services.cli import calib, job, run_work, selection
 from services.cli.main import COMMANDS, cli
 
 
@@ -63,7 +64,8 @@ def test_help_of_each_command_imports_nothing_heavy():
 
 
 def test_words_in_help_are_those_that_the_library_knows():
-    assert list(STATES) == run.STATES
+    assert list(STATES) == selection.STATES
+    assert list(PRIORITIES) == run_work.PRIORITIES
     assert [kind.value for kind in Kind] == job.KINDS
     assert set(calib.KINDS) <= set(typing.cast(dict, Policy().days))
 
