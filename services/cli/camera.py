@@ -9,6 +9,8 @@ from services.cli.output import Column, json_line, json_option, table
 
 __all__ = ["camera"]
 
+_FILES = {"hl": "HiPERCAM raw", "ul": "ULTRACAM raw", "hf": "hcm files"}
+
 
 @click.group()
 def camera() -> None:
@@ -32,14 +34,14 @@ def list_(app: App, *, as_json: bool) -> None:
             json_line(
                 {"name": found.name, "state": "known", "telescope": site.telescope, "longitude": site.longitude,
                  "latitude": site.latitude, "height": site.height, "pixel_scale": found.pixel_scale,
-                 "ccds": list(found.detectors), "files": "HiPERCAM raw" if found.source == "hl" else "FITS images"}
+                 "ccds": list(found.detectors), "files": _FILES.get(found.source, "FITS images")}
             )  # fmt: skip
         return
     table(
         [Column("CAMERA"), Column("TELESCOPE"), Column("CCDS"), Column("ARCSEC/PIXEL", number=True), Column("FILES")],
         [
             (found.name, found.site.telescope, " ".join(found.detectors), f"{found.pixel_scale:g}",
-             "HiPERCAM raw" if found.source == "hl" else "FITS images")
+             _FILES.get(found.source, "FITS images"))
             for found in known
         ],
     )  # fmt: skip

@@ -15,6 +15,7 @@ from roque.spool import Inspected, data_source, unpack
 from roque.spool.folders import Stat
 from roque.spool.hipercam import HipercamRun
 from roque.spool.source import FrameSource
+from roque.spool.ultra import UltraRun
 from services.ingest.content import Content, file_digest
 
 __all__ = ["Reading", "found_files", "read_run"]
@@ -116,4 +117,9 @@ def _extents(source: FrameSource, paths: Sequence[Path], cache: Path) -> list[tu
     if isinstance(source, HipercamRun):
         start, stop = source.extent
         return [(unpack(paths[0], cache), start, stop - start)]
+    if isinstance(source, UltraRun):
+        # all of the .xml: if it changes, every pixel may mean something else
+        _, stop = source.extent
+        header, frames = (unpack(path, cache) for path in paths)
+        return [(header, 0, header.stat().st_size), (frames, 0, stop)]
     return [(path, 0, path.stat().st_size) for path in paths]

@@ -7,7 +7,7 @@ import datetime as dt
 import os
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from roque.settings import Settings
 from roque.spool import Inspected, inspect
 from roque.spool.folders import Scanner, Stat, is_raw, is_sidecar, shown
 from roque.spool.naming import folder_night, run_name, safe_name
+from roque.spool.ultra_files import xml_beside
 from roque.telemetry import logger
 from services.ingest.content import Content, file_digest
 from services.ingest.read import found_files, read_run
@@ -107,12 +108,14 @@ class Watch:
             try:
                 groups[self._group(path)].append(path)
             except (RoqueError, OSError) as error:
+                if xml_beside(path, found) is not None:
+                    self._files[path].done = True  # what is wrong with a run of two files is recorded once, of its .xml
+                    continue
                 changed += self._failure(path, error)
         # calibrations first: what needs them then waits for them
         for group, paths in sorted(groups.items(), key=lambda item: self._is_science(item[1][0])):
-            members = self._members(group, paths[0], found)
             try:
-                changed += self._run(members, found)
+                changed += self._run(self._members(group, paths[0], found), found)
             except (RoqueError, OSError) as error:
                 changed += sum(self._failure(path, error) for path in paths)
         return changed
@@ -148,6 +151,8 @@ class Watch:
         first = self._files[path].inspected
         if first is None or first.group is None:
             return [path]
+        if first.files:
+            return self._named(first.files, group, found)
         folder = str(Path(path).parent)
         members = []
         for other in found:
@@ -159,6 +164,14 @@ class Watch:
             except (RoqueError, OSError):
                 continue  # recorded when it was looked at itself
         return sorted(members, key=lambda other: (_mjd(self._files[other].inspected), other))
+
+    def _named(self, files: Sequence[Path], group: tuple[Any, ...], found: Mapping[str, Stat]) -> list[str]:
+        """Files of a run of several, each looked at."""
+        names = [str(file) for file in files]
+        for name in names:
+            if name not in found or self._group(name) != group:
+                raise Transient("the file was not seen yet, or is being changed", file=name)
+        return names
 
     def _run(self, members: list[str], found: Mapping[str, Stat]) -> int:
         told = self._files[members[0]].inspected

@@ -64,6 +64,16 @@ STEPS = (
 )
 """Every reduction of the golden manifest that the pipeline itself could do, but for two: see the tests of their own."""
 
+ULTRA = (
+    "run002_normal",
+    "run002_optimal",
+    "run002_gaussian",
+    "run003_normal",
+    "run003_optimal",
+    "run005_normal",
+    "run005_optimal",
+)
+
 FOREIGN = ("hicks", "intwfc", "lcogt", "ltio", "osirisplus", "pt5m", "rosa", "whtcam")
 
 
@@ -174,6 +184,19 @@ def test_a_median_sky_works_where_the_pipeline_crashed(golden, golden_runs):
     # of n pixels with a scatter s, median and mean differ by about 0.75 s/sqrt(n)
     scatter = clipped["skye"] * np.sqrt(clipped["nsky"])
     assert np.abs(rows["sky"] - clipped["sky"]).max() < 5.0 * (0.75 * scatter / np.sqrt(clipped["nsky"])).max()
+
+
+@pytest.mark.parametrize("step", ULTRA)
+def test_runs_of_ultracam_and_ultraspec_agree_with_the_pipelines_logs(step, golden, tmp_path):
+    folder = golden / "ultracam"
+    file = read_reduce_file(folder / f"{step}.red")
+    apertures = read_apertures(folder / aperture_file(file))
+    reducer = Reducer(Recipe.from_reduce_file(file), apertures, masters_of(calibration_names(file), folder))
+    with data_source("ul", folder / step.partition("_")[0]) as run:
+        rows, _, _ = reducer.reduce_range(run)
+    bad, problems = disagreements(golden, folder / f"{step}.log", file, apertures, rows, tmp_path)
+    assert not bad
+    assert not problems
 
 
 @pytest.mark.parametrize("camera", FOREIGN)

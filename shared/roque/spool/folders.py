@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from roque.spool.ultra_files import is_ultra_name
+
 __all__ = ["Scanner", "Stat", "is_raw", "is_sidecar", "scan", "shown"]
 
 RAW = (".fits", ".fit", ".fts", ".hcm")
@@ -50,6 +52,8 @@ def shown(path: str) -> str:
 def is_raw(path: str) -> bool:
     """Whether a file is taken for raw data, by its name alone."""
     name = path.lower()
+    if is_ultra_name(os.path.basename(path)):  # noqa: PTH119 - thousands of times
+        return True
     for ending in PACKED:
         name = name.removesuffix(ending)
     return name.endswith(RAW)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -13,11 +13,15 @@ from roque.frames.frame import Header
 from roque.frames.hcm import scan_hcm
 from roque.frames.images import FitsFile
 from roque.instruments import CameraDescription, identify, load_camera
+from roque.instruments.ultra_modes import ultra_read_out
 from roque.spool.described import describe, merged_header
 from roque.spool.hcm_list import hcm_info, read_list, sequence_name
 from roque.spool.hipercam import HipercamRun
 from roque.spool.naming import run_name
 from roque.spool.source import RunInfo
+from roque.spool.ultra import UltraRun
+from roque.spool.ultra_files import is_ultra_name, ultra_files
+from roque.spool.ultra_xml import read_ultra_xml
 from roque.spool.unpack import unpack
 
 __all__ = ["Inspected", "inspect"]
@@ -32,7 +36,7 @@ class Inspected:
     path : Path
         The file.
     source : str
-        What reads it, for `data_source`: 'hl', 'hf' or 'fits'.
+        What reads it, for `data_source`: 'hl', 'ul', 'hf' or 'fits'.
     camera : str
         Name of the camera's description.
     name : str
@@ -49,6 +53,8 @@ class Inspected:
         What the run is, for a file that is a run by itself.
     members : tuple of Path
         Files that a list names: they are not runs of their own.
+    files : tuple of Path
+        The files of a run that is made of several, in their order, where their names tell; empty else.
     """
 
     path: Path
@@ -62,6 +68,7 @@ class Inspected:
     mjd: float = float("nan")
     info: RunInfo | None = None
     members: tuple[Path, ...] = ()
+    files: tuple[Path, ...] = ()
 
 
 def inspect(path: Path, cameras: Mapping[str, CameraDescription], cache: Path | None = None) -> Inspected:
@@ -93,6 +100,8 @@ def inspect(path: Path, cameras: Mapping[str, CameraDescription], cache: Path | 
             return inspect(path, cameras, Path(own))
     if path.suffix.lower() == ".lis":
         return _inspect_list(path, cameras)
+    if is_ultra_name(path.name):
+        return _inspect_ultra(path, cameras, cache)
     header = _first_header(path, cache)
     if "HIPERCAM" in header:
         return _inspect_hcm(path, unpack(path, cache), cameras)
@@ -150,6 +159,16 @@ def _whole_run(path: Path, info: RunInfo, members: tuple[Path, ...] = ()) -> Ins
         info=info,
         members=members,
     )
+
+
+def _inspect_ultra(path: Path, cameras: Mapping[str, CameraDescription], cache: Path) -> Inspected:
+    files = ultra_files(path)
+    xml, dat = unpack(files.xml, cache), unpack(files.dat, cache)
+    described = {name: camera for name, camera in cameras.items() if camera.source == "ul"}
+    camera = identify(ultra_read_out(read_ultra_xml(str(xml), str(files.xml))).keywords, described, file=str(files.xml))
+    with UltraRun(files, xml, dat, 1, camera) as run:
+        told = _whole_run(path, run.info)
+    return replace(told, group=(told.name,), files=(files.xml, files.dat))
 
 
 def _inspect_hcm(path: Path, plain: Path, cameras: Mapping[str, CameraDescription]) -> Inspected:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
 from roque.errors import NotFound
 
-__all__ = ["UltraFiles", "is_ultra_name", "ultra_files"]
+__all__ = ["UltraFiles", "is_ultra_name", "ultra_files", "xml_beside"]
 
 _RUN = re.compile(r"run\d+\.(xml|dat)(\.gz)?")
 _ENDING = re.compile(r"\.(xml|dat)(\.gz)?$")
@@ -28,6 +29,14 @@ def is_ultra_name(name: str) -> bool:
     return _RUN.fullmatch(name) is not None
 
 
+def xml_beside(path: str, found: Container[str]) -> str | None:
+    """Give the .xml of a .dat among files that were found; None for another file, or one without."""
+    if not is_ultra_name(Path(path).name) or ".dat" not in path[-7:]:
+        return None
+    xml = _ENDING.sub(".xml", path)
+    return next((name for name in (xml, f"{xml}.gz") if name in found), None)
+
+
 def ultra_files(path: Path) -> UltraFiles:
     """Find the files of a run by its path without ending, or by one of them.
 
@@ -41,7 +50,7 @@ def ultra_files(path: Path) -> UltraFiles:
     for ending in ("xml", "dat"):
         plain = run.with_name(f"{run.name}.{ending}")
         packed = plain.with_name(f"{plain.name}.gz")
-        found[ending] = next((p for p in (plain, packed) if p.exists()), None)
+        found[ending] = next((p for p in (plain, packed) if p.is_file()), None)
     if found["xml"] is None or found["dat"] is None:
         missing = " and ".join(f"{run.name}.{ending}" for ending, file in found.items() if file is None)
         here = next((file for file in found.values() if file is not None), run)

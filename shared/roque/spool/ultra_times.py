@@ -38,7 +38,7 @@ REASONS = (
     "cannot establish an accurate time with only two prior timestamps",
     "cannot establish an accurate time with only one prior timestamp",
     "too few stored timestamps for drift mode",
-    "too early",
+    "too early: accurate times begin on 2011-09-21",
     "cannot establish an accurate time without at least 1 prior timestamp",
     "cannot establish an accurate time without at least 2 prior timestamps",
     "too few stored timestamps",
