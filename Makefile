@@ -3,7 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint format bench clean help
+AIRGAP ?= 0
+
+.PHONY: setup demo test stack stack-down stack-test lint format bench clean help
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
@@ -26,6 +28,15 @@ demo: setup  ## simulate a night, reduce it as it comes in, compare with what wa
 test: setup lint  ## every check and every test
 	@sh ops/test_packages.sh
 	@$(BIN)/python -m pytest -n auto --dist loadfile
+
+stack:  ## build the containers and start them: the observatory size (AIRGAP=1: see ops/airgap)
+	@AIRGAP=$(AIRGAP) sh ops/stack.sh up
+
+stack-down:  ## stop the containers; what they have stored stays
+	@sh ops/stack.sh down
+
+stack-test: setup  ## put the golden night into the containers, compare with the laptop's measurements bit for bit
+	@AIRGAP=$(AIRGAP) $(BIN)/python -m pytest -m stack tests/stack
 
 lint: setup  ## ruff, mypy, import rules
 	@$(BIN)/ruff check .
