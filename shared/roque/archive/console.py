@@ -118,7 +118,7 @@ def _ask_postgresql(address: URL, statement: str, limit: int, seconds: float) ->
     except psycopg.errors.QueryCanceled as error:
         raise _too_long(seconds) from error
     except psycopg.Error as error:
-        if isinstance(error, psycopg.OperationalError):
+        if isinstance(error, psycopg.OperationalError) or error.sqlstate is None:  # before the statement was read
             trouble = server_trouble(error, address.render_as_string(hide_password=True))
             if trouble is not None:
                 raise trouble from error

@@ -18,7 +18,7 @@ from roque.archive.session import Record
 from roque.errors import Transient
 from roque.telemetry import logger
 
-__all__ = ["AHEAD", "FEWEST_AHEAD", "SCHEMA_LOCK", "is_partition", "keep_partitions", "partitions_ahead"]
+__all__ = ["AHEAD", "FEWEST_AHEAD", "LOCK_TIMEOUT", "SCHEMA_LOCK", "is_partition", "keep_partitions", "partitions_ahead"]
 
 AHEAD = 3
 """Months after this one that have their partition before their first night."""
@@ -28,6 +28,9 @@ FEWEST_AHEAD = 2
 
 SCHEMA_LOCK = 7_403_921
 """Number of the advisory lock under which tables are made and changed: any, but the same for every roque."""
+
+LOCK_TIMEOUT = "4s"
+"""How long anybody who makes or changes tables waits for others: all who come after wait with them."""
 
 _MISSING = text("""
 SELECT DISTINCT date_trunc('month', day)::date FROM (
@@ -62,7 +65,7 @@ def keep_partitions(record: Record, today: dt.date) -> None:
             return
     try:
         with record.writing() as session:
-            session.execute(text("SET LOCAL lock_timeout = '4s'"))
+            session.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
             session.execute(text(f"SELECT pg_advisory_xact_lock({SCHEMA_LOCK})"))
             for first in _missing(session, today):
                 _make(session, first)

@@ -13,7 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-from roque.archive.partitions import SCHEMA_LOCK
+from roque.archive.partitions import LOCK_TIMEOUT, SCHEMA_LOCK
 from roque.archive.session import Record
 from roque.archive.troubles import OLD_TABLES
 from roque.archive.views import create_views, drop_views
@@ -86,7 +86,7 @@ def wait_for_tables(record: Record, stop: threading.Event) -> None:
 def _migrate(connection: Connection, record: Record, change: Callable[[Config, str], None], revision: str) -> None:
     if not record.is_sqlite:
         # whoever waits for a lock on a table makes all wait that come after: better to give up, and to try again
-        connection.execute(text("SET LOCAL lock_timeout = '4s'"))
+        connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
         connection.execute(text(f"SELECT pg_advisory_xact_lock({SCHEMA_LOCK})"))
     _refuse(record, _tables(connection), Tables.NEWER)
     drop_views(connection)

@@ -66,6 +66,7 @@ _WORDS: tuple[tuple[str, str], ...] = (
     ('database "', "create the database (createdb), then 'roque db upgrade'; or correct its name in setting database_url"),
     ("too many clients", "raise max_connections of the database, or run fewer workers"),
     ("invalid connection option", "correct what follows the ? in setting database_url"),
+    ("invalid uri query parameter", "correct what follows the ? in setting database_url"),
     ("invalid sslmode", "correct what follows the ? in setting database_url"),
     ("remaining connection slots", "raise max_connections of the database, or run fewer workers"),
 )

@@ -7,10 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from roque.archive import Record
-from roque.archive.models import ApertureSet, Instrument, Night, Recipe, Reduction, Run
+from roque.archive.models import ApertureSet, Base, Instrument, Night, Recipe, Reduction, Run
+from roque.archive.partitions import keep_partitions
 from roque.archive.schema import upgrade
+from tests.support.servers import Fresh
 
 NOW = dt.datetime(2024, 5, 2, tzinfo=dt.UTC)
 
@@ -25,7 +28,7 @@ def empty_record(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def record(empty_record: Path, tmp_path: Path):
+def file_record(empty_record: Path, tmp_path: Path):
     path = tmp_path / "record.sqlite"
     shutil.copyfile(empty_record, path)
     record = Record(f"sqlite:///{path}")
@@ -33,8 +36,43 @@ def record(empty_record: Path, tmp_path: Path):
     record.close()
 
 
+@pytest.fixture(scope="session")
+def tables_on_server(new_database: Fresh):
+    with new_database() as url:
+        record = Record(url)
+        upgrade(record)
+        yield record
+        record.close()
+
+
 @pytest.fixture
-def reduction(record):
+def server_record(tables_on_server: Record):
+    yield tables_on_server
+    names = ", ".join(f'"{name}"' for name in Base.metadata.tables)
+    with tables_on_server.writing() as session:
+        session.execute(text(f"TRUNCATE {names} RESTART IDENTITY"))
+    tables_on_server.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def record(request):
+    return request.getfixturevalue("file_record" if request.param == "sqlite" else "server_record")
+
+
+@pytest.fixture
+def reduction(request):
+    """Id of a reduction in the record of the test, whichever of them it is."""
+    names = [name for name in ("record", "server_record", "file_record") if name in request.fixturenames]
+    return add_reduction(request.getfixturevalue(names[0]))
+
+
+@pytest.fixture(scope="session")
+def make_reduction():
+    """Puts a reduction into a record that is given."""
+    return add_reduction
+
+
+def add_reduction(record: Record) -> int:
     with record.writing() as session:
         instrument, night = Instrument(name="camera"), Night(date=dt.date(2024, 5, 1))
         recipe = Recipe(camera="camera", name="default", version=1, digest="d", parameters={}, created_at=NOW)
@@ -54,4 +92,5 @@ def reduction(record):
         )  # fmt: skip
         session.add(reduction)
         session.flush()
-        return reduction.id
+    keep_partitions(record, NOW.date())
+    return reduction.id

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import struct
+import threading
 
 import numpy as np
 import pytest
 from sqlalchemy import func, select, text
 
 from roque.archive.bulk import insert_frames, insert_measurements, load_measurements
-from roque.archive.models import Frame, Measurement
+from roque.archive.models import Frame, Measurement, Night, Run
 from roque.archive.pgcopy import binary_rows
 from roque.photometry.measurements import MEASUREMENT, empty
 
@@ -145,3 +146,76 @@ def test_the_copy_format_of_postgresql_is_met_byte_for_byte():
     first = struct.pack(">hidiiiqib", 6, 8, 1.5, 4, -2, 8, 2**32 - 1, 1, 1) + struct.pack(">i2sii", 2, "é".encode(), 4, 1)
     second = struct.pack(">hiiiiqib", 6, -1, 4, 7, 8, 0, 1, 0) + struct.pack(">i3sii", 3, b"abc", 4, -1)
     assert b"".join(binary_rows(columns)) == header + first + second + struct.pack(">h", -1)
+
+
+def test_every_special_value_of_the_reduction_comes_back(record, reduction):
+    # counts, sky and fits of stars without a sky, a fit, a FWHM, or whose sky was clipped away
+    special = {
+        "xe": np.nan, "ye": np.nan, "fwhm": np.nan, "fwhme": np.nan, "beta": 0.0, "betae": -1.0, "mfwhm": np.nan,
+        "mbeta": np.nan, "counts": np.nan, "countse": 12.5, "sky": 0.0, "skye": -1.0, "mjd_frac": np.nan, "exposure": np.nan,
+    }  # fmt: skip
+    made = rows(3)
+    for name, value in special.items():
+        made[name] = value
+    made["flag"], made["peak"], made["nsky"] = 2**32 - 1, -(2**31), 0
+    store(record, reduction, made)
+    back = load(record, reduction)
+    assert bits(back) == bits(made)
+    assert back["flag"].tolist() == [2**32 - 1] * len(made)
+
+
+def test_labels_that_are_not_ascii_and_of_full_length_come_back_in_the_order_of_their_bytes(record, reduction):
+    made = rows(1)
+    labels = ["a" * 16, "B", "é", "Å", "a", "µ" * 16]
+    made["aperture"], made["ccd"] = labels, "1"
+    store(record, reduction, made)
+    assert load(record, reduction)["aperture"].tolist() == sorted(labels, key=str.encode)
+
+
+def test_more_rows_than_go_over_the_wire_at_a_time_come_back(record, reduction):
+    made = rows(1100)
+    store(record, reduction, made)
+    assert bits(load(record, reduction)) == bits(made)
+
+
+def test_two_that_write_the_same_rows_at_once_leave_them_once(record, reduction):
+    made, failed = rows(2000), []
+
+    def go():
+        try:
+            store(record, reduction, made)
+        except Exception as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=go) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    assert bits(load(record, reduction)) == bits(made)
+
+
+def test_rows_that_replace_others_keep_what_was_done_before_in_the_transaction(record, reduction):
+    made = rows(2)
+    store(record, reduction, made)
+    with record.writing() as session:
+        session.add(Night(date=dt.date(2001, 1, 1)))
+        insert_measurements(session, NIGHT, reduction, made)
+    with record.reading() as session:
+        assert session.scalar(select(func.count()).where(Night.date == dt.date(2001, 1, 1))) == 1
+
+
+def test_json_comes_back_as_it_was_written(record, reduction):
+    header = {"ZZ": 1e22, "A": -0.0, "tiny": 5e-324, "big": 1.7976931348623157e308, "nul": "a\x00b", "n": 2**60, "": []}
+    with record.writing() as session:
+        session.scalars(select(Run)).one().header = header
+    with record.reading() as session:
+        assert repr(session.scalars(select(Run)).one().header) == repr(header)
+
+
+def test_a_text_is_as_long_as_it_likes(record, reduction):
+    with record.writing() as session:
+        session.scalars(select(Run)).one().object = "x" * 5000
+    with record.reading() as session:
+        assert session.scalar(select(func.length(Run.object))) == 5000
