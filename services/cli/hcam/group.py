@@ -38,6 +38,13 @@ COMMANDS = {
             "hfilter": "Smooth the windows of a frame.",
         }.items()
     },
+    "reduce": Lazily(f"{_HERE}.reduce:reduce", "Photometry of a run by a reduce file."),
+    "genred": Lazily(f"{_HERE}.genred:genred", "Write a reduce file."),
+    "rupdate": Lazily(f"{_HERE}.rupdate:rupdate", "Bring an old reduce file up to date."),
+    "redanal": Lazily(f"{_HERE}.logs:redanal", "Tell how well a reduction went."),
+    "hlog2fits": Lazily(f"{_HERE}.logs:hlog2fits", "Write a log as FITS."),
+    "hlog2col": Lazily(f"{_HERE}.logs:hlog2col", "Write ratios of two apertures as columns."),
+    "plog": Lazily(f"{_HERE}.logs:plog", "Draw columns of a log into a file."),
     "hls": Lazily(f"{_HERE}.listings:hls", "List the runs on a HiPERCAM file server."),
     "uls": Lazily(f"{_HERE}.listings:uls", "List the runs on an ULTRACAM file server."),
 }

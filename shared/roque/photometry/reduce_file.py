@@ -11,7 +11,7 @@ from roque.photometry.apertures import Aperture
 from roque.photometry.reduce_rules import RULES, check_lines, check_plots
 from roque.photometry.reduce_text import ReduceFile, parse
 
-__all__ = ["VERSION", "ReduceFile", "loads", "read_reduce_file"]
+__all__ = ["VERSION", "ReduceFile", "check_plots", "loads", "read_reduce_file"]
 
 VERSION = "20230222"
 """Version of the format."""

@@ -1,0 +1,143 @@
+"""`reduce`: photometry of a run by a reduce file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from services.cli.hcam.command import Tell, hcam_command
+from services.cli.hcam.common import TRIM, first, from_list, last, named_like_input, run_or_list
+from services.cli.hcam.parameters import FLAG, NUMBER, TEXT, WHOLE, Parameter, Values, in_file, out_file
+
+if TYPE_CHECKING:
+    from roque.frames import Frame
+    from roque.photometry.measurements import Measurements
+    from roque.photometry.reduce import Reducer
+    from roque.photometry.reduce_file import ReduceFile
+    from roque.spool import FrameSource
+
+__all__ = ["reduce"]
+
+_RANGE = 500  # frames measured before their rows are written
+
+
+def _with_images(values: Values) -> bool:
+    shown: bool = values["implot"]
+    return shown
+
+
+def _display(name: str, kind: Any, default: Any, meaning: str, *, when: Any = _with_images) -> Parameter:
+    return Parameter(name, kind, default, meaning, when=when)
+
+
+def _levels(*letters: str) -> Any:
+    return lambda values: _with_images(values) and values["iset"] in letters
+
+
+@hcam_command(
+    *run_or_list(first(), last(hidden=True)),
+    *TRIM,
+    Parameter("rfile", in_file(".red"), named_like_input, "reduce file"),
+    Parameter("log", out_file(".log"), named_like_input, "log to write, over what is there"),
+    Parameter("tkeep", NUMBER, 0.0, "minutes kept in plots, 0 for all", least=0.0),
+    Parameter("lplot", FLAG, True, "plot light curves while reducing: not done, 'plog' plots the log"),
+    Parameter("implot", FLAG, True, "plot images while reducing: not done"),
+    _display("ccd", TEXT, "0", "CCDs to show"),
+    _display("nx", WHOLE, 3, "panels across"),
+    _display("msub", FLAG, True, "subtract medians for display"),
+    _display("iset", TEXT, "a", "levels of display: a, d, p"),
+    _display("ilo", NUMBER, 0.0, "lower level", when=_levels("d")),
+    _display("ihi", NUMBER, 1000.0, "upper level", when=_levels("d")),
+    _display("plo", NUMBER, 5.0, "lower percentile", when=_levels("p")),
+    _display("phi", NUMBER, 95.0, "upper percentile", when=_levels("p")),
+    _display("xlo", NUMBER, None, "left limit"),
+    _display("xhi", NUMBER, None, "right limit"),
+    _display("ylo", NUMBER, None, "lower limit"),
+    _display("yhi", NUMBER, None, "upper limit"),
+)
+def reduce(values: Values, tell: Tell) -> None:
+    """Reduce a run by a reduce file: the log that the HiPERCAM pipeline would write, number by number.
+
+    \b
+    Example:
+      roque hcam reduce run=run0012 first=1 trim=no rfile=run0012 log=run0012 \\\\
+    """
+    from roque import __version__
+    from roque.errors import BadInput
+    from roque.lightcurves.log_writer import LogHeader, write_log
+    from roque.photometry.apertures import read_apertures
+    from roque.photometry.recipe import Recipe
+    from roque.photometry.recipe_files import aperture_file
+    from roque.photometry.reduce import Reducer
+    from roque.photometry.reduce_file import check_plots, read_reduce_file
+    from services.cli.hcam.runs import open_run
+
+    file = read_reduce_file(values["rfile"])
+    apertures = read_apertures(aperture_file(file))
+    check_plots(file, apertures)
+    if values["lplot"] or values["implot"]:
+        tell.say("nothing is drawn while reducing: 'roque hcam plog' draws the log")
+    recipe = Recipe.from_reduce_file(file)
+    if recipe.psf_photom.use_psf:
+        place = "[psf_photom] use_psf"
+        raise BadInput("photometry by profile fits is not offered", file=file.name, place=place, remedy="set it to no")
+    reducer = Reducer(recipe, apertures, _masters(file), **_detector_frames(recipe))
+    header = LogHeader(
+        version=f"roque {__version__}",
+        parameters={name: _told(value) for name, value in values.items()},
+        reduce_file=file.lines,
+        offset=recipe.general.toffset,
+    )
+    with open_run(values) as source:
+        write_log(values["log"], _rows(values, file, reducer, source, tell), apertures, header)
+    tell.made(values["log"])
+
+
+def _rows(values: Values, file: ReduceFile, reducer: Reducer, source: FrameSource, tell: Tell) -> Iterator[Measurements]:
+    """Measure range after range, and give the rows in the order in which the HiPERCAM pipeline writes them."""
+    from roque.lightcurves.groups import by_ccd
+
+    together = file.integer("general", "ngroup") if file.integer("general", "ncpu") > 1 else 0
+    frames, state = _frames(values, source, tell), None
+    while some := list(islice(frames, together or _RANGE)):
+        rows, state, notes = reducer.reduce_range(some, state)
+        for note in notes:
+            tell.say(str(note))
+        yield from by_ccd(rows) if together else (rows,)
+
+
+def _frames(values: Values, source: FrameSource, tell: Tell) -> Iterator[Frame]:
+    """Frames to the last that is asked for; it is meant by number, which is above the place where frames were dropped."""
+    from dataclasses import replace
+
+    from services.cli.hcam.runs import frames_of
+
+    last = values.get("last", 0)
+    for _, frame in frames_of(values | {"last": 0}, source, tell):
+        number = frame.header.get("NFRAME", frame.number) if from_list(values) else frame.number
+        if last and number > last:
+            return
+        yield replace(frame, number=number)
+
+
+def _masters(file: ReduceFile) -> Any:
+    from roque.photometry.recipe_files import calibration_names
+    from services.cli.hcam.runs import masters_of
+
+    names = {kind: Path(name) if name else None for kind, name in calibration_names(file).items()}
+    return masters_of(names)
+
+
+def _detector_frames(recipe: Any) -> dict[str, Frame]:
+    """Frames of read noise and gain that the reduce file names."""
+    from roque.frames.hcm import read_hcm
+
+    names = {"readout": recipe.calibration.readout_frame, "gain": recipe.calibration.gain_frame}
+    return {what: read_hcm(name) for what, name in names.items() if name}
+
+
+def _told(value: Any) -> str:
+    """Value as logs of the HiPERCAM pipeline have it: files without their extensions."""
+    return str(value.with_suffix("")) if isinstance(value, Path) else str(value)

@@ -1,0 +1,77 @@
+"""Reduce files for an instrument, the seeing and apertures."""
+
+import pytest
+
+from roque.errors import BadInput
+from roque.photometry.apertures import Aperture
+from roque.photometry.genred import write_reduce_file
+from roque.photometry.presets import PRESETS, other_preset
+from roque.photometry.reduce_file import loads
+
+STAR = Aperture(100.0, 100.0, 5.0, 10.0, 15.0)
+LINKED = Aperture(100.0, 100.0, 5.0, 10.0, 15.0, link="2")
+APERTURES = {"1": {"1": STAR, "2": STAR}, "3": {"1": LINKED, "2": STAR}, "2": {}}
+
+
+def made(preset=PRESETS["ultracam-ntt"], apertures=APERTURES, template=None, **values):
+    values = {"seeing": 1.5, "worst": 3.0, "binning": 1} | values
+    text = write_reduce_file(preset, apertures, "stars.ape", {"bias": "bias.hcm"}, template=template, **values)
+    return text, loads(text, apertures)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_files_for_every_instrument_are_read_back(name):
+    preset = PRESETS[name]
+    apertures = {ccd: {"1": STAR, "2": STAR} for ccd in preset.levels}
+    _, file = made(preset, apertures)
+    assert file.text("general", "instrument") == name
+    assert [entry.text.split()[0] for entry in file.entries("general", "warn")] == list(preset.levels)
+
+
+def test_lengths_follow_seeing_binning_and_scale():
+    _, file = made(seeing=0.7, worst=7.0, binning=4)
+    assert file.number("apertures", "fit_fwhm") == 6.0  # not less than 1.5 binned pixels
+    assert file.number("apertures", "search_smooth_fwhm") == 2.0
+    assert file.number("apertures", "search_half_width") == 20.0
+    assert file.text("extraction", "1") == "variable normal 1.80 12.0 36.0 2.5 36.0 36.0 3.0 54.0 54.0"
+
+
+def test_only_ccds_with_apertures_are_extracted_and_linked_stars_tell_no_seeing():
+    _, file = made()
+    assert list(file.sections["extraction"]) == ["1", "3"]
+    assert [entry.text for entry in file.entries("seeing", "plot")] == ["1 1 red !", "3 2 blue !"]
+    assert file.text("position", "plot").startswith("1 2")  # CCD 2, the usual one, has no apertures
+
+
+def test_a_template_gives_what_the_seeing_does_not():
+    text, _ = made()
+    old = text.replace("fit_thresh = 8.00", "fit_thresh = 6.5").replace("thresh = 3.0", "thresh = 2.5")
+    old = old.replace("1 = variable normal 1.80", "1 = fixed optimal 1.60").replace("warn = 1 50000", "warn = 1 40000")
+    _, file = made(None, template=loads(old), seeing=2.0)
+    assert file.number("apertures", "fit_thresh") == 6.5
+    assert file.number("sky", "thresh") == 2.5
+    assert file.text("extraction", "1").startswith("variable normal 1.60 ")
+    assert file.text("general", "warn") == "3 28000 64000"
+    assert file.entries("general", "warn")[0].text == "1 40000 64000"
+    assert file.number("apertures", "fit_fwhm") == 5.7
+
+
+def test_a_seeing_of_zero_leaves_lengths_to_the_template():
+    text, before = made()
+    _, file = made(None, template=loads(text), seeing=0.0, worst=0.0)
+    for key in ("search_half_width", "fit_fwhm", "fit_half_width", "fit_diff"):
+        assert file.text("apertures", key) == before.text("apertures", key)
+
+
+def test_another_instrument_is_described_in_numbers():
+    preset = other_preset([4e4, 5e4], [6e4, 6e4], scale=0.5, readout="3.0", gain="2.0", position="2")
+    _, file = made(preset, {"1": {"1": STAR}, "2": {"1": STAR}})
+    assert [entry.text for entry in file.entries("general", "warn")] == ["1 40000 60000", "2 50000 60000"]
+    assert file.number("calibration", "gain") == 2.0
+    assert file.text("light", "plot").split()[1:3] == ["1", "!"]
+
+
+@pytest.mark.parametrize("values", [{"preset": None}, {"seeing": 0.0}, {"apertures": {"1": {}}}])
+def test_too_little_to_go_by_is_refused(values):
+    with pytest.raises(BadInput):
+        made(**values)
