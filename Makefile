@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 AIRGAP ?= 0
 
-.PHONY: setup demo test stack stack-down stack-test lint format bench clean help
+.PHONY: setup demo test faults stack stack-down stack-test lint format bench clean help
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
@@ -28,6 +28,10 @@ demo: setup  ## simulate a night, reduce it as it comes in, compare with what wa
 test: setup lint  ## every check and every test
 	@sh ops/test_packages.sh
 	@$(BIN)/python -m pytest -n auto --dist loadfile
+
+faults: setup  ## every fault at observatory size, with the time of each recovery (a quarter of an hour)
+	@sh ops/test_packages.sh
+	@$(BIN)/python -m pytest tests/faults -m "faults_all or not faults_all"
 
 stack:  ## build the containers and start them: the observatory size (AIRGAP=1: see ops/airgap)
 	@AIRGAP=$(AIRGAP) sh ops/stack.sh up

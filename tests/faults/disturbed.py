@@ -1,0 +1,106 @@
+"""A night under way that a test disturbs, the clock of its recovery, and what it must have come to in the end."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+from sqlalchemy import select
+
+from roque.archive.models import Job
+from roque.archive.products import ProductStore
+from roque.errors import Transient
+from roque.jobs.outbox import clock
+from tests.faults.ledger import Ledger, differences, faults_of, ledger_of
+from tests.faults.night import Camera
+from tests.faults.observatory import Observatory
+from tests.support.proxy import Proxy
+
+__all__ = ["RECOVERY_SECONDS", "Disturbed"]
+
+RECOVERY_SECONDS = 60.0
+"""How long work that was hit may take to be done once what had failed is back."""
+
+NIGHT_SECONDS = 300.0
+
+
+@dataclass
+class _Fault:
+    name: str
+    hit: set[str] = field(default_factory=set)
+    back: dt.datetime | None = None
+
+
+@dataclass
+class Disturbed:
+    """A night under way."""
+
+    system: Observatory
+    camera: Camera
+    chance: random.Random  # where and when it hits
+    broker: str  # URL, past any proxy
+    files: int  # of the whole night
+    record_proxy: Proxy | None = None
+    broker_proxy: Proxy | None = None
+    _faults: list[_Fault] = field(default_factory=list)
+
+    def until_running(self, kind: str | None = None) -> Job:
+        """Wait until work goes on after the last fault and a job is being done, and for a moment of chance within it."""
+        system, done = self.system, {job.id for job in self.system.jobs("done")} if self._faults else set()
+        if self._faults and kind is None:
+            system.until(lambda: any(job.id not in done for job in system.jobs("done")) or system.at_rest(self.files))
+        job = system.until(lambda: next(iter(system.jobs("running", kind=kind)), None), every=0.01)
+        assert isinstance(job, Job)
+        time.sleep(self.chance.uniform(0.0, 0.1))
+        return job
+
+    @contextmanager
+    def fault(self, name: str) -> Iterator[None]:
+        """Let something fail in the body; at its end it is back, and what was hit must be done in time."""
+        fault = _Fault(name)
+        self._faults.append(fault)
+        self._note(fault)
+        yield
+        self._note(fault)
+        self.system.until(lambda: self._is_back(fault), 60)
+
+    def recoveries(self) -> dict[str, float]:
+        """Seconds from the end of each fault to the end of the last job that it had hit."""
+        found = {}
+        with self.system.record.reading() as session:
+            for fault in self._faults:
+                assert fault.back is not None
+                ends = session.scalars(select(Job.finished_at).where(Job.id.in_(fault.hit))).all()
+                found[fault.name] = max(((end - fault.back).total_seconds() for end in ends if end is not None), default=0.0)
+        return {name: max(0.0, seconds) for name, seconds in found.items()}
+
+    def finish(self, undisturbed: Ledger, *, kills: bool) -> None:
+        """Wait for the end of the night; it must be that of an undisturbed one."""
+        system = self.system
+        system.until(lambda: not self.camera.writes and system.at_rest(self.files), NIGHT_SECONDS)
+        statuses = system.stop()
+        assert set(statuses.values()) == {0}, f"{statuses}\n{system.said()[-4000:]}"
+        swept = ProductStore(system.products).sweep(system.record, dt.timedelta(0)).removed
+        assert kills or swept == [], "only a process that was killed may leave files behind"
+        assert faults_of(system.record, system.products) == []
+        assert differences(ledger_of(system.record, system.products), undisturbed) == []
+        surprises = [line for line in system.said().splitlines() if _is_surprise(line)]
+        assert surprises == []
+
+    def _note(self, fault: _Fault) -> None:
+        with suppress(Transient):  # the record may be what failed
+            fault.hit.update(job.id for job in self.system.jobs("running", "queued"))
+
+    def _is_back(self, fault: _Fault) -> bool:
+        with self.system.record.reading() as session:
+            fault.back = clock(session)
+        return True
+
+
+def _is_surprise(line: str) -> bool:
+    """Whether a line of the log tells of an error that nobody foresaw: it broke a thread or a process, or a job."""
+    return line.startswith("Traceback") or ('"job_not_done"' in line and "Traceback" in line)
