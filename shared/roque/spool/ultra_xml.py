@@ -136,7 +136,7 @@ class _Parser:
     def parse(self, data: bytes) -> _Element:
         try:
             self._expat.Parse(data, True)
-        except (expat.ExpatError, ValueError) as error:
+        except (expat.ExpatError, ValueError, LookupError) as error:
             raise self._wrong(f"not XML: {error}") from None
         return self._root
 
