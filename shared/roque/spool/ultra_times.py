@@ -38,7 +38,7 @@ REASONS = (
     "cannot establish an accurate time with only two prior timestamps",
     "cannot establish an accurate time with only one prior timestamp",
     "too few stored timestamps for drift mode",
-    "too early: accurate times begin on 2011-09-21",
+    "too early: before 2011-09-21, when accurate times begin",
     "cannot establish an accurate time without at least 1 prior timestamp",
     "cannot establish an accurate time without at least 2 prior timestamps",
     "too few stored timestamps",
@@ -59,6 +59,7 @@ _BEFORE = (53371, 55256)  # between these days the stamp was taken before the re
 _SPEC_NEW = 55825  # 2011-09-21: ULTRASPEC at its own telescope
 _SPEC_TRANSFER = (0.0067196, 0.0149818)  # s, frame transfer before that day and from it on
 _SPEC_CLEAR = 0.0309516  # s
+_LAST_DAY = 2_973_000  # in the year 9999
 _ROWS, _CLEARED_ROWS = 1033, 2060  # row shifts of a frame transfer, and of one with a clear
 
 
@@ -149,9 +150,8 @@ def ultra_times(stamps: UltraStamps, first: int, setup: UltraReadOut) -> UltraTi
     start = np.maximum.accumulate(np.where(breaks, np.arange(len(place)), 0))
     known = _Known(setup, stamps.mjd, stamps.number, np.arange(len(place)) - start + 1, _row_shift(stamps, setup))
     rule = _ultracam(known) if setup.instrument == "ULTRACAM" else _ultraspec(known)
-    early = rule.mid < NO_TIME
-    mid = np.where(early, float(NO_TIME), rule.mid)
-    reason = np.select([stamps.reason != 0, rule.reason != 0, early], [stamps.reason, rule.reason, _BEFORE_2000], 0)
+    mid, lost = _possible(rule.mid)
+    reason = np.select([stamps.reason != 0, rule.reason != 0, lost], [stamps.reason, rule.reason, _BEFORE_2000], 0)
     sound = _sound(known, rule)
     blue = _blue(mid, rule.exposure, reason, sound, known.known, stamps.blue_junk, setup.nblue)
     return UltraTimes(
@@ -168,6 +168,12 @@ def ultra_times(stamps: UltraStamps, first: int, setup: UltraReadOut) -> UltraTi
         midnight=stamps.midnight,
         out_of_order=stamps.number != place,
     )
+
+
+def _possible(mid: Floats) -> tuple[Floats, Bools]:
+    """Times, replaced where they are before 2000 or after any calendar, and where that is."""
+    lost = (mid < NO_TIME) | (mid > _LAST_DAY)
+    return np.where(lost, float(NO_TIME), mid), lost
 
 
 def _row_shift(stamps: UltraStamps, setup: UltraReadOut) -> Floats:
@@ -322,9 +328,10 @@ def _blue(
     middle = np.where(enough, (start + end) / 2, end - length / 2 / DAY)
     good = (reason == 0) & (reason[back] == 0)
     why = np.select([~enough, ~good], [_BLUE_PART, _BLUE_ENDS], 0)
+    middle, lost = _possible(middle)
     return (
         np.where(junk, mid, middle),
         np.where(junk, exposure, length),
-        np.where(junk, reason, why),
+        np.where(junk, reason, np.where(lost & (why == 0), _BEFORE_2000, why)),
         np.where(junk, sound, sound & sound[back]),
     )
