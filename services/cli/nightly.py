@@ -32,7 +32,14 @@ def reduce_folder(app: App, folder: Path, hints: dict[str, Any]) -> None:
         Somebody pressed Ctrl-C, or the like, before that.
     """
     settings = app.settings.model_copy(
-        update={"incoming": [folder], "silent_seconds": 0.0, "hints": hints, "urgent": True, "log_format": "console"}
+        update={
+            "incoming": [folder],
+            "silent_seconds": 0.0,
+            "hints": hints,
+            "urgent": True,
+            "log_format": "console",
+            "health_port": None,
+        }
     )
     record = app.new_record
     idle = Idle(record, settings)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Self
@@ -49,6 +49,7 @@ class System:
 
     def __init__(self, settings: Settings, names: tuple[str, ...], log: IO[bytes] | None = None) -> None:
         self._environment = _environment(settings)
+        self._health_port = settings.health_port
         self._names = names
         self._log = log
         self._running: dict[str, subprocess.Popen[bytes]] = {}
@@ -101,13 +102,19 @@ class System:
         self._started[name] = time.monotonic()
         self._running[name] = subprocess.Popen(  # noqa: S603 - our own commands
             COMMANDS[name],
-            env=self._environment,
+            env=self._environment | self._health(name),
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
             # Ctrl-C reaches every process of the terminal: only this one is to hear it, and to stop the others in order
             start_new_session=True,
         )
+
+    def _health(self, name: str) -> dict[str, str]:
+        """Give each process a port of its own."""
+        if not self._health_port:
+            return {}
+        return {"ROQUE_HEALTH_PORT": str(self._health_port + list(COMMANDS).index(name))}
 
 
 @contextmanager
@@ -135,7 +142,7 @@ def _lock_file(settings: Settings) -> Path:
     return settings.folder / "up.lock"
 
 
-def _environment(settings: Settings) -> Mapping[str, str]:
+def _environment(settings: Settings) -> dict[str, str]:
     """The settings of this process for another one."""
     given = {
         "home": str(settings.folder),
@@ -145,6 +152,7 @@ def _environment(settings: Settings) -> Mapping[str, str]:
         "silent_seconds": repr(settings.silent_seconds),
         "calibration_wait_seconds": repr(settings.calibration_wait_seconds),
         "log_format": settings.log_format,
+        "health_address": settings.health_address,
         "hints": json.dumps(settings.hints),
         "urgent": str(settings.urgent),
     }

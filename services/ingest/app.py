@@ -26,7 +26,7 @@ def work(settings: Settings, stop: threading.Event) -> None:
     """Look until told to stop. A database that is away is waited for; files wait where they are."""
     record = Record(settings.database)
     wait_for_tables(record, stop)
-    watch = Watch(record, settings, cameras(settings.cameras))
+    watch = Watch(record, settings, cameras(settings.cameras), stop)
     full_look = time.monotonic()
     while not stop.is_set():
         try:

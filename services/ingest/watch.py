@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import os
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -59,10 +60,19 @@ class Watch:
         The folders, how long a silent file takes to end, the cache, the home folder, what is said of the runs.
     cameras : mapping of str to CameraDescription
         What files may be.
+    stop : Event, optional
+        Asked between two runs: a first look at a large folder takes its time.
     """
 
-    def __init__(self, record: Record, settings: Settings, cameras: Mapping[str, CameraDescription]) -> None:
+    def __init__(
+        self,
+        record: Record,
+        settings: Settings,
+        cameras: Mapping[str, CameraDescription],
+        stop: threading.Event | None = None,
+    ) -> None:
         self._record = record
+        self._stop = stop or threading.Event()
         self._settings = settings
         self._cameras = cameras
         self._scanner = Scanner(settings.watched, settings.folder)
@@ -103,6 +113,8 @@ class Watch:
         groups: dict[tuple[Any, ...], list[str]] = defaultdict(list)
         changed = self._sidecars(found, due)
         for path in due:
+            if self._stop.is_set():
+                return changed
             if is_sidecar(path):
                 continue
             try:
@@ -114,6 +126,8 @@ class Watch:
                 changed += self._failure(path, error)
         # calibrations first: what needs them then waits for them
         for group, paths in sorted(groups.items(), key=lambda item: self._is_science(item[1][0])):
+            if self._stop.is_set():
+                return changed
             try:
                 changed += self._run(self._members(group, paths[0], found), found)
             except (RoqueError, OSError) as error:

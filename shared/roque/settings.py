@@ -40,6 +40,10 @@ class Settings(BaseSettings):
     calibration_wait_seconds: float = Field(600.0, ge=0, description="how long a run waits for missing masters")
     hints: dict[str, Any] = Field(default_factory=dict, description="what is said of every science run found: recipe, target")
     urgent: bool = Field(False, description="runs found are reduced at once, with the masters there are")
+    health_port: int | None = Field(
+        None, ge=0, le=65533, description="port of /healthz, /readyz, /metrics; default none; 'roque up' takes three in a row"
+    )
+    health_address: str = Field("127.0.0.1", description="address at which they answer; 0.0.0.0 for every network")
     log_format: str = Field("auto", pattern="^(auto|json|console)$", description="auto: readable on a terminal, else JSON")
 
     @cached_property

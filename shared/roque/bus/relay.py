@@ -24,9 +24,10 @@ from roque.bus.app import JOB_TASK, SERVICES, dead_queue, is_memory, job_queue
 from roque.errors import Transient
 from roque.jobs.life import resend_all
 from roque.jobs.outbox import clock
+from roque.process import Stop
 from roque.telemetry import logger
 
-__all__ = ["EVENTS", "Relay"]
+__all__ = ["EVENTS", "Relay", "unforked"]
 
 EVENTS = Exchange("roque.events", type="topic", durable=True)
 """Exchange of events, for whoever listens: JSON with a schema version, the event's name as the routing key."""
@@ -59,8 +60,10 @@ class Relay:
 
     def __init__(self, record: Record, app: Celery, broker: str) -> None:
         self._record, self._app, self._memory = record, app, is_memory(broker)
-        self._stop = threading.Event()
+        self._stop = Stop()
         self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
+        self.connected = False
+        """Whether the broker is reached."""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -69,6 +72,11 @@ class Relay:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stop.set()
         self._thread.join()
+
+    @property
+    def age(self) -> float:
+        """Seconds since the relay last looked around."""
+        return self._stop.age
 
     def _run(self) -> None:
         try:
@@ -82,7 +90,7 @@ class Relay:
     def _begin(self) -> None:
         while self._memory and not self._stop.is_set():
             try:
-                with _unforked(self._record), self._record.writing() as session:
+                with unforked(self._record), self._record.writing() as session:
                     resend_all(session, clock(session))
             except Transient as error:
                 logger.warning("relay_waits", error=str(error))
@@ -98,16 +106,18 @@ class Relay:
         try:
             with connection:
                 producer = _declared(connection, memory=self._memory)
+                self.connected = True
                 news = News(self._record)
                 while not self._stop.wait(LOOK_SECONDS):
                     if news.any():
                         self._look(producer)
         except (Transient, *broken) as error:
+            self.connected = False
             logger.warning("relay_waits", error=str(error) or type(error).__name__, seconds=pause)
             self._stop.wait(pause)
 
     def _look(self, producer: Producer) -> None:
-        with _unforked(self._record):
+        with unforked(self._record):
             while not self._stop.is_set():
                 with self._record.reading() as session:
                     if not session.scalar(select(exists().where(Outbox.sent_at.is_(None)))):
@@ -154,7 +164,8 @@ def _declared(connection: Connection, *, memory: bool) -> Producer:
 
 
 @contextmanager
-def _unforked(record: Record) -> Iterator[None]:
+def unforked(record: Record) -> Iterator[None]:
+    """Use a record in a process that forks, from a thread of its own."""
     with _no_fork:
         try:
             yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import os
 import secrets
 import signal
@@ -17,20 +18,27 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from billiard.util import get_logger
-from celery import signals
+from celery import Celery, signals
 from celery.exceptions import CPendingDeprecationWarning, Reject, SecurityWarning
 from celery.worker import state
+from kombu.exceptions import OperationalError
+from sqlalchemy import func, select
 
 from roque.archive import Record
+from roque.archive.models import Job
 from roque.archive.products import ProductStore
-from roque.archive.schema import wait_for_tables
-from roque.bus.app import SERVICES, job_queue, make_app
+from roque.archive.schema import insist_on_tables, wait_for_tables
+from roque.bus.app import SERVICES, is_memory, job_queue, make_app
 from roque.bus.memory import wake
-from roque.bus.relay import Relay
-from roque.errors import BadInput, RoqueError, Transient
+from roque.bus.relay import Relay, unforked
+from roque.bus.watchdog import IDLE_SECONDS, Progress, Watchdog
+from roque.errors import BadInput, RoqueError, Transient, Unreachable
+from roque.health import STUCK_SECONDS, Checks, serve_health
 from roque.jobs.handlers import Context, Handler, run_job
 from roque.jobs.kinds import Kind
+from roque.jobs.outbox import clock
 from roque.jobs.workers import process_name
+from roque.metrics import all_metrics
 from roque.process import die_with_parent, stop_on_signals
 from roque.settings import Settings, load_settings
 from roque.telemetry import configure, logger
@@ -53,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         settings = load_settings()
         services = given.services.split(",")
-        configure(settings.log_format, service=services[0] if len(services) == 1 else "worker")
+        configure(settings.log_format, service=_name(services))
         die_with_parent()
         handlers = _named(given.handlers) if given.handlers else load_handlers(services)
         sys.exit(serve_jobs(settings, services, handlers, given.processes or settings.workers))
@@ -113,10 +121,68 @@ def serve_jobs(settings: Settings, services: Sequence[str], handlers: Mapping[Ki
     logger.info("started", pid=os.getpid(), processes=processes, services=list(services))
     if not _tables_are_there(settings):
         return 0
-    with Relay(Record(settings.database), app, settings.broker):
+    record = Record(settings.database)
+    progress = Progress(processes, _under_way, lambda: _lying(app, services, settings.broker, record))
+    with (
+        Relay(Record(settings.database), app, settings.broker) as relay,
+        Watchdog(progress) as watchdog,
+        serve_health(settings, _checks(_name(services), record, relay, watchdog)),
+    ):
         worker.start()
     logger.info("stopped")
     return int(worker.exitcode or 0)
+
+
+def _name(services: Sequence[str]) -> str:
+    return services[0] if len(services) == 1 else "worker"
+
+
+def _under_way() -> tuple[int, frozenset[str]]:
+    """Jobs taken up so far, and the ids of those under way."""
+    while True:
+        try:
+            return state.all_total_count[0], frozenset(request.id for request in state.active_requests)
+        except RuntimeError:  # the set has changed while it was read
+            continue
+
+
+def _lying(app: Celery, services: Sequence[str], broker: str, record: Record) -> int | None:
+    """Messages that lie in the queues of some services; None if broker or record do not say."""
+    if is_memory(broker):  # the queue is of this process: what counts is what the record has for it
+        mine = Job.state == "queued", Job.service.in_(services)
+        try:
+            with unforked(record), record.reading() as session:
+                long_ago = clock(session) - dt.timedelta(seconds=IDLE_SECONDS)
+                return session.scalar(select(func.count()).where(*mine, Job.queued_at < long_ago))
+        except Transient:
+            return None
+    connection = app.connection_for_read()
+    try:
+        with connection:
+            channel = connection.default_channel
+            found = [channel.queue_declare(job_queue(service).name, passive=True) for service in services]
+            return int(sum(queue.message_count for queue in found))
+    except (*connection.connection_errors, *connection.channel_errors, OperationalError, OSError):
+        return None
+
+
+def _checks(service: str, record: Record, relay: Relay, watchdog: Watchdog) -> Checks:
+    one_at_a_time = threading.Lock()  # readiness and figures use the same record
+
+    def stuck() -> str | None:
+        return watchdog.why or (f"the relay stands still for {relay.age:.0f} s" if relay.age > STUCK_SECONDS else None)
+
+    def ready() -> None:
+        with one_at_a_time, unforked(record):
+            insist_on_tables(record)
+        if not relay.connected:
+            raise Unreachable("the broker does not answer", remedy="check that RabbitMQ runs; 'roque doctor' says more")
+
+    def metrics() -> str:
+        with one_at_a_time, unforked(record):
+            return all_metrics(record, service, relay.age)
+
+    return Checks(stuck, ready, metrics)
 
 
 def _tables_are_there(settings: Settings) -> bool:
