@@ -17,6 +17,7 @@ from roque.photometry.defaults import default_recipe
 from roque.photometry.reduce import Reducer
 from roque.simulation.night import simulate_night
 from roque.spool import FrameSource, data_source
+from roque.spool._ultra_decode import warm_plain_words
 
 __all__ = ["warm"]
 
@@ -25,6 +26,8 @@ _FRAMES = 20
 
 def warm(folder: Path) -> Iterator[str]:
     """Reduce a small simulated night; gives the name of each step before it is done."""
+    yield "decoding"
+    warm_plain_words()
     yield "simulation"
     truth = simulate_night(folder, seed=1, frames=_FRAMES)
     camera = load_camera("hipercam")

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["decode_parts", "decode_plain"]
+__all__ = ["decode_parts", "decode_plain", "warm_plain_words"]
 
 
 @njit(cache=True, nogil=True)
@@ -50,3 +50,12 @@ def decode_parts(
             for i in range(nx):
                 out[place + i] = np.float32(np.int32(words[at]))
                 at += step
+
+
+def warm_plain_words() -> None:
+    """Compile the kernels for words as they are read: no simulation writes runs of these cameras."""
+    words = np.frombuffer(bytes(8), np.uint16)
+    out = np.empty((2, 2), np.float32)
+    for whole in (out, out[:, :1]):
+        decode_plain(words, 0, 2, 1, whole)
+    decode_parts(words, np.array([[0, 2, 1, 2, 2, 0, 2]], np.int64), 2, out.reshape(-1))

@@ -7,6 +7,7 @@ import os
 import re
 import time
 import tracemalloc
+from importlib import resources
 
 import pytest
 
@@ -245,6 +246,15 @@ def test_inspecting_either_file_tells_the_same_run(tmp_path):
     assert str(one.night) == "2018-06-05"
     spec = inspect(spec_run().write(tmp_path, "run013").with_suffix(".xml"), known)
     assert (spec.camera, spec.info.mode, str(spec.night)) == ("ultraspec", "USPEC-1", "2018-06-05")  # before dawn
+
+
+def test_runs_of_ultracam_belong_to_the_telescope_that_an_observatory_describes(tmp_path):
+    shipped = resources.files("roque.instruments") / "cameras" / "ultracam-wht.toml"
+    identify = '[identify]\nINSTRUME = "ULTRACAM"\nMODE = ".*"\n\n[site]'
+    (tmp_path / "ours.toml").write_text(shipped.read_text().replace("[site]", identify, 1))
+    known = cameras(tmp_path)
+    assert inspect(run_of().write(tmp_path).with_suffix(".dat"), known).camera == "ultracam-wht"
+    assert inspect(spec_run().write(tmp_path, "run013").with_suffix(".dat"), known).camera == "ultraspec"
 
 
 def test_the_folder_tells_the_night_first(tmp_path):
