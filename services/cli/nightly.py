@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import IO, Any
 
 import click
+from sqlalchemy import select
 
 from roque.archive import Record
+from roque.archive.models import RawFile
 from roque.archive.progress import Left, left_to_do
 from roque.errors import Conflict
 from roque.process import stop_on_signals
@@ -42,6 +44,7 @@ def reduce_folder(app: App, folder: Path, hints: dict[str, Any]) -> None:
         }
     )
     record = app.new_record
+    _try_again(record)
     idle = Idle(record, settings)
     if not hints and idle.now():
         app.say(f"nothing new in {folder}")
@@ -63,6 +66,25 @@ def reduce_folder(app: App, folder: Path, hints: dict[str, Any]) -> None:
             # whoever ran may have been stopped
             alone = alone or _take_over(lock, system, settings)
             show()
+
+
+def _try_again(record: Record) -> None:
+    """Have files looked at that the world kept from being read and that it gives now: nothing else shows it."""
+    with record.writing() as session:
+        for file in session.scalars(select(RawFile).where(RawFile.sha256 == "")):
+            if _readable(Path(file.path)):
+                file.sha256 = None
+
+
+def _readable(path: Path) -> bool:
+    try:
+        if not path.is_file():  # opening a pipe would wait for ever
+            return False
+        with path.open("rb") as file:
+            file.read(1)
+    except OSError:
+        return False
+    return True
 
 
 def _take_over(lock: contextlib.ExitStack, system: System, settings: Settings) -> bool:

@@ -88,7 +88,7 @@ def _files(report: Report) -> None:
     _section("Files")
     for file in report["files"][:SHOWN]:
         second = "  (second location)" if file["second_location"] else ""
-        digest = f"sha256 {file['sha256'][:12]}" if file["sha256"] else "not ended"
+        digest = f"sha256 {file['sha256'][:12]}" if file["sha256"] else "not ended" if file["sha256"] is None else "unreadable"
         field("", f"{file['path']}  {size(file['size'])}  {digest}{second}", hang=0)
     _print_rest(len(report["files"]) - SHOWN)
 
@@ -126,9 +126,10 @@ def _print_reduction(reduction: Report) -> None:
         field("seconds", ", ".join(f"{stage} {spent:.2f}" for stage, spent in reduction["seconds"].items()))
     done = f", done {moment(reduction['finished_at'])}" if reduction["finished_at"] else ""
     field("made", f"by roque {reduction['code_version']}, begun {moment(reduction['created_at'])}{done} UTC")
-    for note in reduction["notes"][:SHOWN]:
+    notes = [note for note in reduction["notes"] if "severity" not in note]  # else it stands among the problems
+    for note in notes[:SHOWN]:
         field("note", _note(note))
-    _print_rest(len(reduction["notes"]) - SHOWN)
+    _print_rest(len(notes) - SHOWN)
 
 
 def _note(note: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from roque.archive import Record
 from roque.archive.models import RawFile, Reduction, Run
 from roque.archive.progress import run_state
 from roque.spool.folders import scan, shown
-from services.cli.output import Column, json_line, table
+from services.cli.output import Column, clean, json_line, table
 
 __all__ = ["summarise"]
 
@@ -52,6 +52,11 @@ def summarise(record: Record, folder: Path, *, as_json: bool) -> bool:
             ],
         )  # fmt: skip
         _problems(runs)
+        failed = [run.path for run in runs if states[run.id].failed]
+        if failed:
+            click.echo(
+                clean(f"{len(failed)} of {len(runs)} runs are not as they should be; what to do: roque run show {failed[0]}")
+            )
     return any(state.failed for state in states.values())
 
 
@@ -76,5 +81,7 @@ def _newest(session: Session, run: Run) -> Reduction | None:
 def _problems(runs: list[Run]) -> None:
     for run in runs:
         for problem in run.problems:
-            where = ", ".join(part for part in (problem["place"], problem["message"]) if part)
-            click.echo(f"{run.path}: {problem['severity']}: {where}" + (f"; {problem['remedy']}" if problem["remedy"] else ""))
+            file = problem["file"] if problem["severity"] == "error" else None
+            where = ", ".join(part for part in (file, problem["place"]) if part)
+            text = f"{run.path}: {problem['severity']}: {where}: {problem['message']}"
+            click.echo(clean(f"{text}; {problem['remedy']}" if problem["remedy"] else text))

@@ -17,8 +17,8 @@ from sqlalchemy import select
 
 from roque.archive import Record
 from roque.archive.models import RawFile
-from roque.archive.runs import UNKNOWN, FoundFile, Verdict, compare, known_files, register, register_failure
-from roque.errors import BadInput, RoqueError, Transient
+from roque.archive.runs import FoundFile, Verdict, compare, known_files, register, register_failure, register_refusal
+from roque.errors import BadInput, RoqueError, Transient, Unreadable
 from roque.instruments import CameraDescription
 from roque.jobs.outbox import clock, emit
 from roque.settings import Settings
@@ -34,7 +34,7 @@ from services.ingest.said import hints_for, sidecar_changed, sidecar_gone, tell_
 __all__ = ["Watch"]
 
 AGAIN_SECONDS = 1.0
-"""Time until a file is looked at again that the record did not take."""
+"""Time until a file is looked at again that the record did not take, or that the world kept from being read."""
 
 
 @dataclass
@@ -45,7 +45,8 @@ class _Known:
     changed: float  # monotonic time of the last change that was seen
     inspected: Inspected | None = None
     done: bool = False  # registered as ended, or recorded as bad: nothing to do until it changes
-    refused: bool = False  # it could not be read, and that is recorded
+    refused: bool = False  # the world keeps it from being read, and that is recorded
+    tried: float = 0.0  # monotonic time when it was last due
     again: float | None = None  # monotonic time to look again, after something that was not the file's fault
 
 
@@ -84,7 +85,8 @@ class Watch:
             rows = session.execute(select(RawFile.path, RawFile.size, RawFile.mtime_ns, RawFile.sha256)).all()
             tell_registered(session, settings)
         for path, size, mtime_ns, sha256 in rows:
-            self._files[path] = _Known(Stat(size, mtime_ns), -1e9, done=sha256 is not None)
+            # without a digest: not ended; with an empty one: refused, which may be over by now
+            self._files[path] = _Known(Stat(size, mtime_ns), -1e9, done=bool(sha256), refused=sha256 == "")
 
     def look(self) -> int:
         """Look at every file, once; returns the number of runs and files whose registration changed.
@@ -131,18 +133,25 @@ class Watch:
             try:
                 changed += self._run(self._members(group, paths[0], found), found)
             except (RoqueError, OSError) as error:
-                changed += sum(self._failure(path, error) for path in paths)
+                named = str(error.file if isinstance(error, RoqueError) else error.filename)
+                changed += sum(self._failure(path, error) for path in paths if named not in paths or path == named)
         return changed
 
     def _is_due(self, path: str, stat: Stat) -> bool:
         known = self._files.get(path)
         if known is None or known.stat != stat:
-            self._files[path] = _Known(stat, time.monotonic())
+            now = time.monotonic()
+            self._files[path] = _Known(stat, now, tried=now)
             return True
-        if known.again is not None and time.monotonic() >= known.again:
+        now = time.monotonic()
+        if known.again is not None:
+            if now < known.again:
+                return False
             known.again = None
-            return True
-        return not known.done and self._silent(path)
+        elif known.done or not self._silent(path):
+            return False
+        known.tried = now
+        return True
 
     def _silent(self, path: str) -> bool:
         known = self._files[path]
@@ -172,6 +181,8 @@ class Watch:
         for other in found:
             if not is_raw(other) or os.path.dirname(other) != folder:  # noqa: PTH120 - thousands of times
                 continue
+            if self._files[other].refused and other != path:
+                continue  # the run goes on without it
             try:
                 if self._group(other) == group:
                     members.append(other)
@@ -217,44 +228,45 @@ class Watch:
             if verdict in (Verdict.NEW, Verdict.CHANGED):
                 emit(session, "run.registered", {"run": path, "version": row.version, "frames": row.frames})
         for member in members:
-            self._files[member].done = run.ended
+            self._files[member].done, self._files[member].refused = run.ended, False
         logger.info("run_registered", run=path, what=verdict.value, frames=run.frames, ended=run.ended)
         return 1
 
     def _failure(self, path: str, error: RoqueError | OSError) -> int:
         """Record what is wrong with a file, once nobody writes it any more: half a file is normal until then."""
         known = self._files[path]
-        known.inspected = None  # the next look sees more of it
-        if isinstance(error, Transient):
+        known.inspected, known.done = None, False  # the next look sees more of it
+        refused = isinstance(error, (OSError, Unreadable))
+        if isinstance(error, Transient) and not refused:
             known.again = time.monotonic() + AGAIN_SECONDS
-        if isinstance(error, (Transient, FileNotFoundError)) or not self._silent(path):
-            known.done = False
             return 0
-        name = shown(path)
+        if not self._silent(path):
+            return 0
+        digest = ""
         try:
-            digest = file_digest(Path(path))
-        except FileNotFoundError:
+            digest = "" if refused else file_digest(Path(path))
+        except OSError as refusal:
+            refused, error = True, refusal
+        if refused and not os.path.lexists(path):
             return 0  # gone again
-        except OSError:
-            digest = ""
-        known.done = isinstance(error, RoqueError)  # what the disk refuses it may give later
-        if isinstance(error, OSError):
-            if known.refused or self._was_read(name):
+        if refused:
+            # a failing disk takes its time to say so: other files are to have as much
+            known.again = time.monotonic() + max(AGAIN_SECONDS, time.monotonic() - known.tried)
+            if known.refused:
                 return 0
-            known.refused = True
-            error = BadInput(f"the file cannot be read: {error.strerror}", file=name, remedy="make it readable")
-        night = folder_night(Path(path)) or dt.datetime.fromtimestamp(known.stat.mtime_ns * 1e-9, dt.UTC).date()
-        found = FoundFile(name, known.stat.size, known.stat.mtime_ns, digest, digest, 0, known.stat.size)
-        with self._record.writing() as session:
-            row = register_failure(session, found, night, _name(Path(path)), error, clock(session))
-            emit(session, "run.failed", {"run": row.path, "error": error.code})
-        logger.warning("file_failed", file=name, error=str(error))
+        known.refused, known.done = refused, not refused
+        self._record_failure(path, known.stat, digest, error if isinstance(error, BadInput) else _refusal(path, error))
         return 1
 
-    def _was_read(self, path: str) -> bool:
-        with self._record.reading() as session:
-            row = session.scalar(select(RawFile).where(RawFile.path == path))
-            return row is not None and row.run is not None and row.run.instrument.name != UNKNOWN
+    def _record_failure(self, path: str, stat: Stat, digest: str, error: RoqueError) -> None:
+        name = shown(path)
+        night = folder_night(Path(path)) or dt.datetime.fromtimestamp(stat.mtime_ns * 1e-9, dt.UTC).date()
+        found = FoundFile(name, stat.size, stat.mtime_ns, digest, digest, 0, stat.size)
+        with self._record.writing() as session:
+            row = register_refusal(session, found, error) if not digest else None
+            row = row or register_failure(session, found, night, _name(Path(path)), error, clock(session))
+            emit(session, "run.failed", {"run": row.path, "error": error.code})
+        logger.warning("file_failed", file=name, error=str(error))
 
     def _sidecars(self, found: Mapping[str, Stat], due: list[str]) -> int:
         """Look at new, changed and vanished aperture and reduce files."""
@@ -266,7 +278,8 @@ class Watch:
                     changed += sidecar_changed(session, Path(path), found[path], clock(session))
             except BadInput as error:
                 changed += self._failure(path, error)
-            self._files[path].done = True
+            self._files[path].done = os.access(path, os.R_OK)
+            self._files[path].again = time.monotonic() + AGAIN_SECONDS
         for path in [path for path in self._files if is_sidecar(path) and path not in found and self._is_watched(path)]:
             with self._record.writing() as session:
                 changed += sidecar_gone(session, Path(path), found.keys())
@@ -284,6 +297,20 @@ class Watch:
 def _refuse_name(path: str) -> None:
     if shown(path) != path:
         raise BadInput("the name of the file is not text (UTF-8)", file=shown(path), place="file name", remedy="rename it")
+
+
+def _refusal(path: str, error: RoqueError | OSError) -> RoqueError:
+    """Say why the world keeps a file from being read; it is tried again by itself."""
+    if isinstance(error, RoqueError):
+        return error
+    if isinstance(error, FileNotFoundError):
+        message, remedy = (
+            f"the link leads to {shown(str(Path(path).readlink()))!r}, where nothing is",
+            "bring that back, or remove the link",
+        )
+    else:
+        message, remedy = f"the file cannot be read: {(error.strerror or str(error)).lower()}", "see to its disk and its rights"
+    return BadInput(message, file=shown(path), remedy=f"{remedy}; it is tried again by itself")
 
 
 def _name(file: Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,9 @@ from roque.archive.aperture_sets import store_apertures
 from roque.archive.hints import refuse_faulty
 from roque.archive.open import MasterReference, load_masters, master_contents, named_file, open_run
 from roque.archive.recipes import digest
-from roque.calibration.apply import Calibrator, Masters
+from roque.calibration.apply import Masters
 from roque.errors import BadInput, Superseded
-from roque.frames import Frame
-from roque.instruments import CameraDescription, cameras
+from roque.instruments import cameras
 from roque.jobs.handlers import Context, JobSnapshot, Outcome
 from roque.jobs.kinds import ALGORITHM, Kind, PrepareReduction
 from roque.jobs.outbox import clock, emit
@@ -27,28 +25,15 @@ from roque.jobs.planner import advance
 from roque.jobs.standing import outdo, take_up
 from roque.photometry import apertures as aperture_files
 from roque.photometry import reduce_file as reduce_files
-from roque.photometry.apertures import Apertures
-from roque.photometry.automatic import automatic_apertures, frames_needed
-from roque.photometry.defaults import default_recipe
-from roque.photometry.recipe import Recipe
+from roque.photometry.automatic import frames_needed
 from roque.photometry.recipe_files import calibration_names
+from services.reducer.frames import readable_frames
+from services.reducer.settle import Settled, settle
 
 __all__ = ["prepare"]
 
 NAME_LENGTH = 8
 """Letters of the key that name a reduction: what a paper cites."""
-
-
-@dataclass(frozen=True)
-class _Settled:
-    """What a reduction is done with."""
-
-    recipe: Recipe
-    apertures: Apertures
-    target: str
-    origin: str  # automatic, file
-    source: str
-    notes: list[str]
 
 
 def prepare(context: Context, job: JobSnapshot) -> Outcome:
@@ -69,8 +54,11 @@ def prepare(context: Context, job: JobSnapshot) -> Outcome:
         raise Superseded("the run was replaced by a newer version", file=run.path)
     with open_run(run, files, context.settings.cache, known) as source:
         number = min(frames_needed(run.nskips), source.available)
-        frames = [source.frame(place) for place in range(1, number + 1)]
-        settled = _settle(run, row, frames, masters, wanted.hints, known[run.instrument.name])
+        lost: list[BadInput] = []
+        frames = list(readable_frames(source, 1, number, lost, job.go_on))
+        if not frames:
+            raise lost[0]
+        settled = settle(run, row, frames, masters, wanted.hints, known[run.instrument.name])
     return _outcome(run, row, settled, wanted, references, contents)
 
 
@@ -84,60 +72,10 @@ def _named(hints: Mapping[str, Any]) -> dict[str, MasterReference]:
     return {kind: named_file(folder / names[kind]) for kind in ("bias", "dark", "flat") if names[kind]}
 
 
-def _settle(
-    run: models.Run,
-    row: models.Recipe,
-    frames: list[Frame],
-    masters: Masters,
-    hints: Mapping[str, Any],
-    camera: CameraDescription,
-) -> _Settled:
-    said = hints.get("reduce_file"), hints.get("apertures")
-    if all(said):
-        apertures = aperture_files.loads(said[1]["text"], file=said[1]["file"])
-        recipe = Recipe.from_reduce_file(reduce_files.loads(said[0]["text"], apertures, file=said[0]["file"]))
-        return _Settled(recipe, apertures, _first_label(apertures), "file", said[1]["file"], [])
-    levels = {name: camera.detector(name) for name in frames[0].ccds}
-    usual = camera.detector(camera.reference)
-    calibrator = Calibrator(masters, frames[0], readout=usual.read_noise, gain=usual.gain)
-    target = hints.get("target")
-    found = automatic_apertures(
-        frames,
-        calibrator,
-        run=run.path,
-        gain={name: d.gain for name, d in levels.items()},
-        saturation={name: d.saturation for name, d in levels.items()},
-        target=tuple(target) if target else None,
-    )
-    recipe = default_recipe(camera, found, binning=max(run.xbin, run.ybin))
-    recipe = recipe.changed({name: value for name, value in row.parameters.items() if _concerns(name, recipe)})
-    if said[1]:
-        apertures = aperture_files.loads(said[1]["text"], file=said[1]["file"])
-        return _Settled(recipe, apertures, _first_label(apertures), "file", said[1]["file"], found.notes)
-    if said[0]:
-        recipe = Recipe.from_reduce_file(reduce_files.loads(said[0]["text"], found.apertures, file=said[0]["file"]))
-    return _Settled(recipe, found.apertures, found.target, "automatic", f"stars of the first {len(frames)} frames", found.notes)
-
-
-def _concerns(name: str, recipe: Recipe) -> bool:
-    """Whether a parameter is about this run: not if it is of a CCD that shows no star."""
-    section, _, rest = name.partition(".")
-    ccd = rest.partition(".")[0]
-    return section not in ("extraction", "detectors") or ccd == "*" or ccd in recipe.extraction
-
-
-def _first_label(apertures: Apertures) -> str:
-    """Label of the target in an aperture file: the custom is that it comes first."""
-    for members in apertures.values():
-        for label in members:
-            return label
-    raise BadInput("the aperture file has no aperture", remedy="place one, or leave the file out")
-
-
 def _outcome(
     run: models.Run,
     row: models.Recipe,
-    settled: _Settled,
+    settled: Settled,
     wanted: PrepareReduction,
     references: dict[str, MasterReference],
     contents: dict[str, str | None],
@@ -177,7 +115,7 @@ def _outcome(
             hints=wanted.hints,
             masters=references,
             choices=choices,
-            notes=[{"kind": "apertures", "text": note} for note in settled.notes],
+            notes=settled.notes,
             code_version=__version__,
             created_at=now,
         )

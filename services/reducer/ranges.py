@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -15,8 +15,9 @@ from roque.archive.aperture_sets import load_apertures
 from roque.archive.bulk import insert_measurements
 from roque.archive.models import RangeDone, Reduction
 from roque.archive.open import load_masters, open_run
+from roque.archive.runs import problem
 from roque.calibration.apply import Masters
-from roque.errors import Conflict, Superseded
+from roque.errors import BadInput, Conflict, Superseded
 from roque.frames import Frame
 from roque.instruments import cameras
 from roque.jobs.handlers import Context, JobSnapshot, Outcome
@@ -26,7 +27,7 @@ from roque.jobs.planner import advance
 from roque.photometry.recipe import Recipe
 from roque.photometry.reduce import Reducer
 from roque.photometry.state import State
-from roque.spool import FrameSource
+from services.reducer.frames import readable_frames
 
 __all__ = ["reduce_range"]
 
@@ -55,7 +56,8 @@ def reduce_range(context: Context, job: JobSnapshot) -> Outcome:
         raise Conflict(f"the frames before {wanted.first} are not reduced", file=run.path, remedy="retry the run")
     watch = _Watch()
     with open_run(run, files, context.settings.cache, cameras(context.settings.cameras)) as source:
-        frames = watch.reading(_frames(source, wanted.first, wanted.last, job.go_on))
+        lost: list[BadInput] = []
+        frames = watch.reading(readable_frames(source, wanted.first, wanted.last, lost, job.go_on))
         rows, state, notes = reducer.reduce_range(frames, State.from_dict(before.state) if before is not None else None)
     seconds = watch.seconds()
 
@@ -68,7 +70,8 @@ def reduce_range(context: Context, job: JobSnapshot) -> Outcome:
             RangeDone(reduction_id=row.id, first=wanted.first, last=wanted.last, state=state.to_dict(), seconds=seconds)
         )
         row.frames_done = wanted.last
-        row.notes = [*row.notes, *(asdict(note) for note in notes)][:MOST_NOTES]
+        told = [*({"kind": "frame", "text": str(error), **problem(error)} for error in lost), *map(asdict, notes)]
+        row.notes = [*row.notes, *told][:MOST_NOTES]
         advance(session, row, clock(session))
 
     return Outcome(store, {"rows": len(rows), "seconds": seconds})
@@ -84,12 +87,6 @@ def _reducer(session: Session, reduction: Reduction, context: Context) -> Reduce
             _reducers.popitem(last=False)
     _reducers.move_to_end(reduction.key)
     return _reducers[reduction.key]
-
-
-def _frames(source: FrameSource, first: int, last: int, go_on: Callable[[], None]) -> Iterator[Frame]:
-    for place in range(first, last + 1):
-        go_on()
-        yield source.frame(place)
 
 
 class _Watch:

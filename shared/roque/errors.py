@@ -7,7 +7,18 @@ of the program: it is recorded with its traceback and tried again up to the job'
 
 from __future__ import annotations
 
-__all__ = ["BadInput", "Blemish", "Conflict", "NoData", "NotFound", "RoqueError", "Superseded", "Transient", "Unreachable"]
+__all__ = [
+    "BadInput",
+    "Blemish",
+    "Conflict",
+    "NoData",
+    "NotFound",
+    "RoqueError",
+    "Superseded",
+    "Transient",
+    "Unreachable",
+    "Unreadable",
+]
 
 
 class RoqueError(Exception):
@@ -91,6 +102,12 @@ class Unreachable(Transient):
     """A service that is needed does not answer (exit status 3 on the command line)."""
 
     code = "unreachable"
+
+
+class Unreadable(Transient):
+    """The world keeps a file from being read: its disk or its network fails."""
+
+    code = "unreadable"
 
 
 def _rebuild(kind: type[RoqueError], message: str, file: str | None, place: str | None, remedy: str | None) -> RoqueError:

@@ -41,8 +41,13 @@ def open_run(
     before = [_state(file, growing=run.state == "growing") for file in files]
     paths = [Path(file.path) for file in files]
     resource = paths[0] if run.source == "hl" else paths
-    with data_source(run.source, resource, camera=cameras.get(run.instrument.name), cache=cache) as source:
-        yield source
+    try:
+        with data_source(run.source, resource, camera=cameras.get(run.instrument.name), cache=cache) as source:
+            yield source
+    except BadInput:
+        for file in files:  # a file that is written over looks damaged while that lasts
+            _state(file, growing=run.state == "growing")
+        raise
     if [_state(file, growing=run.state == "growing") for file in files] != before:
         raise _changed(files[0].path)
 

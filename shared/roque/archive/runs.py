@@ -35,6 +35,7 @@ __all__ = [
     "problem",
     "register",
     "register_failure",
+    "register_refusal",
     "reopen_runs",
 ]
 
@@ -184,6 +185,17 @@ def register_failure(session: Session, file: FoundFile, night: dt.date, name: st
     run.state, run.unsettled, run.problems, run.grown_at = "failed", False, [problem(error)], now
     _store_file(session, run, file, 0, now)
     return run
+
+
+def register_refusal(session: Session, file: FoundFile, error: RoqueError) -> Run | None:
+    """Record with its run that a file cannot be read for now, though it was before; None if no run has it."""
+    row = session.scalar(select(RawFile).where(RawFile.path == file.path))
+    if row is None or row.run is None or row.run.instrument.name == UNKNOWN:
+        return None
+    row.size, row.mtime_ns, row.sha256 = file.size, file.mtime_ns, file.sha256
+    if problem(error) not in row.run.problems:
+        row.run.problems = [*row.run.problems, problem(error)]
+    return row.run
 
 
 def supersede(session: Session, run: Run) -> None:

@@ -74,7 +74,7 @@ def read_header(read: Callable[[int, int], bytes], offset: int = 0, *, file: str
     expected = b"SIMPLE  =" if offset == 0 else b"XTENSION="
     if not first.startswith(expected):
         raise BadInput(
-            "not a FITS file" if offset == 0 else "no FITS extension where one should start",
+            f"not a FITS file{_looks(first)}" if offset == 0 else "no FITS extension where one should start",
             file=file,
             place=f"byte {offset}",
             remedy="remove it from the data folder, or copy it again from the camera",
@@ -204,6 +204,13 @@ def _string_cards(keyword: str, value: str) -> list[str]:
     return [_card(keyword, f"'{pieces[0]}&'")] + [
         f"CONTINUE  '{piece}{'&' if i < len(pieces) - 1 else ''}'" for i, piece in enumerate(pieces[1:], start=1)
     ]
+
+
+def _looks(first: bytes) -> str:
+    """What a file looks like that is not FITS, where that tells what happened to it."""
+    if not first:
+        return ": it is empty"
+    return ": it begins with zeros, as files do that were never written in full" if not first.strip(b"\0") else ""
 
 
 def _find_end(text: bytes) -> int:

@@ -9,7 +9,7 @@ import weakref
 from types import TracebackType
 from typing import Self
 
-from roque.errors import BadInput, NotFound, Transient
+from roque.errors import BadInput, NotFound, Unreadable
 
 __all__ = ["DAMAGED", "OpenFile"]
 
@@ -77,7 +77,7 @@ class OpenFile:
 
         Raises
         ------
-        Transient
+        Unreadable
             The disk or the network fails.
         """
         try:
@@ -86,7 +86,7 @@ class OpenFile:
             while 0 < len(data) < size and (more := os.pread(self._fd, size - len(data), offset + len(data))):
                 data += more
         except OSError as error:
-            raise Transient(f"the file cannot be read: {error}", file=self.name, place=f"byte {offset}") from error
+            raise self._unreadable(error, f"byte {offset}") from error
         return data
 
     def map(self) -> mmap.mmap:
@@ -96,7 +96,7 @@ class OpenFile:
         ------
         BadInput
             The file is empty by now.
-        Transient
+        Unreadable
             The disk or the network fails.
         """
         try:
@@ -104,4 +104,8 @@ class OpenFile:
         except ValueError:
             raise BadInput("the file became empty while it was read", file=self.name, place="byte 0", remedy=DAMAGED) from None
         except OSError as error:
-            raise Transient(f"the file cannot be read: {error}", file=self.name) from error
+            raise self._unreadable(error, "byte 0") from error
+
+    def _unreadable(self, error: OSError, place: str) -> Unreadable:
+        message = f"the file cannot be read: {(error.strerror or str(error)).lower()}"
+        return Unreadable(message, file=self.name, place=place, remedy="look after the disk or the network that it lies on")

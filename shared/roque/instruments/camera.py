@@ -208,7 +208,7 @@ def identify(header: Header, cameras: Mapping[str, CameraDescription], *, file: 
             f"no camera is known that writes such a header ({seen or 'it names neither instrument nor telescope'})",
             file=file,
             place="keyword INSTRUME",
-            remedy="describe the camera in a TOML file and put it into the folder of cameras",
+            remedy="correct the header if the camera is known; else put a description of it (TOML) into the folder of cameras",
         )
     if len(matching) > 1 and len(matching[0].identify) == len(matching[1].identify):
         raise BadInput(

@@ -257,7 +257,8 @@ def _check_size(sets: list[WindowSet], nsamp: int, frame_bytes: int, ask: _Asker
         raise ask.wrong("pixels of a window cannot be counted in fours, as NSAMP other than 4 needs", "ESO DET NSAMP")
     pixels = 2 * sum(20 * s.nx * s.ny for s in sets)
     if not STAMP_BYTES <= frame_bytes - pixels <= _SLACK:
-        raise ask.wrong(f"windows of {pixels} bytes and a time stamp of {STAMP_BYTES} in a frame of {frame_bytes}", "NAXIS1")
+        message = f"a frame has {frame_bytes} bytes by NAXIS1, but its windows {pixels} and its time stamp {STAMP_BYTES}"
+        raise ask.wrong(message, "NAXIS1")
 
 
 def _windows(

@@ -141,6 +141,7 @@ def advance(session: Session, reduction: Reduction, now: dt.datetime) -> None:
     run = reduction.run
     if reduction.state not in ("running", "done"):
         return
+    _tell(run, reduction)
     first = reduction.frames_done + 1
     if first <= run.frames:
         reduction.state = "running"
@@ -160,6 +161,14 @@ def advance(session: Session, reduction: Reduction, now: dt.datetime) -> None:
             )
     elif run.state == "complete":
         _finish(session, reduction, run, now)
+
+
+def _tell(run: Run, reduction: Reduction) -> None:
+    """Let what is wrong with the grounds of a reduction, such as an aperture in no window, be a problem of its run."""
+    for note in reduction.notes:
+        fault = {name: value for name, value in note.items() if name not in ("kind", "text")} | {"stage": PLANNING}
+        if "severity" in note and fault not in run.problems:
+            run.problems = [*run.problems, fault]
 
 
 def _range_under_way(session: Session, reduction: Reduction) -> str | None:

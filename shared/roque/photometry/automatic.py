@@ -16,7 +16,7 @@ from roque.photometry.find import APERTURE
 from roque.photometry.place import Radii, place_apertures
 from roque.photometry.reference import Reference, average_frames
 
-__all__ = ["AutomaticApertures", "automatic_apertures", "frames_needed"]
+__all__ = ["AutomaticApertures", "NoStar", "automatic_apertures", "frames_needed"]
 
 _FRAMES = 16  # that are averaged
 _LEAST = 4  # wanted of each CCD, however many read-outs it skips
@@ -26,6 +26,10 @@ _MOST_STARS = 32  # per CCD
 _MEASURABLE = 10.0  # signal to noise in one frame of a comparison star
 _SPILL = 0.03  # neighbours' light in the aperture of an isolated star, in units of its own
 _CLOSE = 5.0  # distance of the named target from the star that is meant, unbinned pixels at binning 1
+
+
+class NoStar(BadInput):
+    """No CCD shows a star that can be measured."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,8 +103,10 @@ def automatic_apertures(
 
     Raises
     ------
+    NoStar
+        No CCD shows a star that can be measured.
     BadInput
-        No CCD shows a star that can be measured, or none lies where the target is said to be.
+        No star lies where the target is said to be.
 
     Notes
     -----
@@ -157,14 +163,15 @@ def _named(catalogue: Catalogue, target: tuple[float, float], run: str, binning:
     )
 
 
-def _nothing(run: str, candidates: Mapping[str, Candidates], count: int) -> BadInput:
+def _nothing(run: str, candidates: Mapping[str, Candidates], count: int) -> NoStar:
     some = any(len(found) for found in candidates.values())
     ccds = ", ".join(candidates) or "none"
-    return BadInput(
+    return NoStar(
         "all stars are saturated, blended, at the edge or too faint" if some else "no star found",
         file=run,
         place=f"CCD {ccds}, average of the first {count} frames" if count > 1 else f"CCD {ccds}, the only frame",
-        remedy="place apertures by hand and name their file with --apertures, or mark the run as holding no target",
+        remedy=f"look at the frames, place apertures by hand and put them beside the run as {run.rpartition('/')[2]}.ape,"
+        " or name their file with --apertures",
     )
 
 

@@ -123,12 +123,20 @@ class Scanner:
                 if entry.is_dir(follow_symlinks=False):
                     found |= self._list(entry.path) if entry.path not in self._known else {}
                 elif is_raw(entry.name) or is_sidecar(entry.name):
-                    told = entry.stat()
-                    if stat.S_ISREG(told.st_mode):  # reading a pipe would wait for ever
+                    told = _status(entry)
+                    if stat.S_ISREG(told.st_mode) or stat.S_ISLNK(told.st_mode):  # reading a pipe would wait for ever
                         folder.files[entry.path] = Stat(told.st_size, told.st_mtime_ns)
             except OSError:
                 continue
         return found | folder.files
+
+
+def _status(entry: os.DirEntry[str]) -> os.stat_result:
+    """Status of a file; of the link itself where it leads to none: whoever put it there is to know."""
+    try:
+        return entry.stat()
+    except OSError:
+        return entry.stat(follow_symlinks=False)
 
 
 def _may_have_changed(path: str, known: _Folder | None) -> bool:

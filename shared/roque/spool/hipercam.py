@@ -256,16 +256,16 @@ class HipercamRun:
         size, start, name = self.read_out.frame_bytes, self._hdu.start, self._file.name
         data_end = start + -(-self._expected * size // BLOCK) * BLOCK
         if self.available < self._expected:
+            lost = f"{self._expected - self.available} of {self._expected} frames are lost"
             rest = (self._size - start) % size
             where = f"inside frame {self.available + 1}" if rest and self._size > start else f"after frame {self.available}"
-            return [
-                BadInput(
-                    f"the run is cut short {where}: {self._expected - self.available} of {self._expected} frames are lost",
-                    file=name,
-                    place=f"byte {self._size}",
-                    remedy="copy it again if the camera still has it; the whole frames are used",
-                )
-            ]
+            remedy = "copy it again if the camera still has it; the whole frames are used"
+            if self.available == 0:
+                where, remedy = "before the end of its first frame", "copy it again from the camera: nothing of it can be used"
+            return [BadInput(f"the run is cut short {where}: {lost}", file=name, place=f"byte {self._size}", remedy=remedy)]
+        if self._expected == 0:
+            remedy = "copy it again from the camera; correct NAXIS3 if there are frames in it"
+            return [BadInput("the header announces no frame: NAXIS3 is 0", file=name, place="keyword NAXIS3", remedy=remedy)]
         if self._size > data_end:
             return [
                 Blemish(

@@ -110,6 +110,8 @@ def inspect(path: Path, cameras: Mapping[str, CameraDescription], cache: Path | 
         with HipercamRun(unpack(path, cache), 1, camera, path) as run:
             info = run.info
         return _whole_run(path, info)
+    if header.get("NAXIS") == 3:
+        identify(header, cameras, file=str(path))  # a raw run, most likely, whose camera its header does not tell
     merged, shape = merged_header(path, cache)
     camera = identify(merged, cameras, file=str(path))
     if camera.header is None:

@@ -152,7 +152,11 @@ def _restored(path: Path, cap: int) -> Iterator[bytes]:
         hdus = list(file.hdus())
         images = {hdu.index: TiledImage(file, hdu, cap) for hdu in hdus if hdu.header.get("ZIMAGE") is True}
         if not images:
-            raise BadInput("no compressed image in the file", file=file.name, remedy=_DAMAGED)
+            raise BadInput(
+                "no compressed image in the file",
+                file=file.name,
+                remedy="take .fz off its name if it is not compressed; else it is damaged: copy it again from where it came",
+            )
         # the packer puts an empty HDU before an image that was the first of its file
         first = 1 if 1 in images and "ZSIMPLE" in hdus[1].header and not hdus[0].nbytes else 0
         for hdu in hdus[first:]:
