@@ -104,8 +104,11 @@ def loads(text: str, *, file: str | None = None) -> Apertures:
     """
     try:
         top = json.loads(text)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise BadInput(f"not an aperture file: {error.msg.lower()}", file=file, place=where, remedy=_REMEDY) from error
     except ValueError as error:
-        raise BadInput(f"not an aperture file: {error}", file=file, remedy=_REMEDY) from error
+        raise BadInput(f"not an aperture file: {error}", file=file, place="line 1", remedy=_REMEDY) from error
     apertures: Apertures = {}
     for ccd, members in _pairs(top, "the file", file):
         place = f"CCD {ccd}"

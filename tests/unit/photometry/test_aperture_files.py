@@ -62,7 +62,7 @@ def test_files_older_than_compo_are_read(golden):
     ("content", "place", "said"),
     [
         ("{}", "the file", "a list that starts with a name"),
-        ("nonsense", None, "not an aperture file"),
+        ("nonsense", "line 1, column 1", "not an aperture file"),
         (text(rtarg=...), "CCD 1, aperture a", "lacks radii"),
         (text(x="left"), "CCD 1, aperture a, x", "'left'"),
         (text(y=...), "CCD 1, aperture a, y", "a number was expected"),
