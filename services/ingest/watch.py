@@ -278,8 +278,8 @@ class Watch:
                     changed += sidecar_changed(session, Path(path), found[path], clock(session))
             except BadInput as error:
                 changed += self._failure(path, error)
-            self._files[path].done = os.access(path, os.R_OK)
-            self._files[path].again = time.monotonic() + AGAIN_SECONDS
+            readable = os.access(path, os.R_OK)
+            self._files[path].done, self._files[path].again = readable, None if readable else time.monotonic() + AGAIN_SECONDS
         for path in [path for path in self._files if is_sidecar(path) and path not in found and self._is_watched(path)]:
             with self._record.writing() as session:
                 changed += sidecar_gone(session, Path(path), found.keys())
