@@ -12,6 +12,8 @@ from roque.calibration.apply import Calibrator, Masters
 from roque.calibration.masters import make_bias, make_dark, make_flat
 from roque.frames import Frame
 from roque.instruments import load_camera
+from roque.lightcurves import Hlog
+from roque.lightcurves.log_writer import LogHeader, write_log
 from roque.photometry.automatic import AutomaticApertures, automatic_apertures
 from roque.photometry.defaults import default_recipe
 from roque.photometry.reduce import Reducer
@@ -44,7 +46,10 @@ def warm(folder: Path) -> Iterator[str]:
         found = _apertures(frames, masters)
         recipe = default_recipe(camera, found, binning=1)
         yield "profile fits and extraction"
-        Reducer(recipe, found.apertures, masters).reduce_range(frames[:2])
+        measured, _, _ = Reducer(recipe, found.apertures, masters).reduce_range(frames[:2])
+        yield "logs"
+        write_log(folder / "warm.log", measured, found.apertures, LogHeader(version="warm"))
+        Hlog.from_ascii(folder / "warm.log")
 
 
 def _apertures(frames: list[Frame], masters: Masters) -> AutomaticApertures:
