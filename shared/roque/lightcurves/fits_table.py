@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-from astropy.io import fits
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from astropy.io.fits import Header
 
 __all__ = ["text_table", "write_primary", "write_table"]
 
@@ -18,6 +20,8 @@ _UNSIGNED = 1 << 31
 
 def write_primary(file: BinaryIO, cards: Mapping[str, tuple[Any, str]]) -> None:
     """Write a first HDU without data, with further cards (value and comment by keyword)."""
+    from astropy.io import fits  # noqa: PLC0415 - reading ASCII logs should not wait for it
+
     header = fits.Header([("SIMPLE", True, "conforms to FITS standard"), ("BITPIX", 8), ("NAXIS", 0), ("EXTEND", True)])
     header.extend((keyword, value, comment) for keyword, (value, comment) in cards.items())
     file.write(header.tostring().encode("ascii"))
@@ -70,7 +74,9 @@ def _stored(kind: np.dtype[Any]) -> str:
 
 def _table_header(
     name: str, table: NDArray[np.void], stored: np.dtype[np.void], cards: Mapping[str, tuple[Any, str]]
-) -> fits.Header:
+) -> Header:
+    from astropy.io import fits  # noqa: PLC0415 - as above
+
     header = fits.Header(
         [
             ("XTENSION", "BINTABLE", "binary table extension"),

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from astropy.io import fits
 from numpy.typing import NDArray
 
 from roque.errors import BadInput, NotFound
@@ -110,6 +109,8 @@ class Hlog(dict[str, NDArray[np.void]]):
         BadInput
             Not FITS, or no tables of CCDs in it.
         """
+        from astropy.io import fits  # noqa: PLC0415 - reading ASCII logs should not wait for it
+
         try:
             with fits.open(name, memmap=False) as hdus:
                 tables = {

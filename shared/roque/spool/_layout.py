@@ -1,4 +1,7 @@
-"""Raw HiPERCAM pixels: where those of a window lie in a frame, and how they are got."""
+"""Raw HiPERCAM pixels: where those of a window lie in a frame, and how they are got.
+
+Kernels are imported where pixels are asked for: numba takes longer to import than the times of a long run to list.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ from numpy.typing import NDArray
 from roque.frames import Window
 from roque.frames.window import RawWords
 from roque.instruments.hipercam import CCDS, RawWindow, ReadOut
-from roque.spool._decode import decode_all, decode_box, decode_box_grouped
 from roque.spool._raw import RawFrame
 
 __all__ = ["Layout"]
@@ -42,6 +44,8 @@ class RawPixels:
         x0, x1, _ = key[1].indices(nx)
         first = place.first + y0 * place.row_step + x0 * place.column_step
         words, ny, nx = self.raw.checked(), max(0, y1 - y0), max(0, x1 - x0)
+        from roque.spool._decode import decode_box, decode_box_grouped  # noqa: PLC0415 - see above
+
         if place.grouped:
             return decode_box_grouped(words, place.base, place.stream, first, place.row_step, place.column_step, ny, nx)
         start = place.base + 20 * first + place.stream
@@ -96,6 +100,8 @@ class Layout:
 
     def decoded(self, raw: RawFrame) -> list[list[Window]]:
         """Windows of each CCD, all decoded in one pass."""
+        from roque.spool._decode import decode_all  # noqa: PLC0415 - see above
+
         out = np.empty(self._npixels, np.float32)
         decode_all(raw.checked(), self._sets, self._table, self._grouped, out)
         views: list[NDArray[np.float32]] = []

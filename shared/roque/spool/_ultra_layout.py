@@ -1,4 +1,7 @@
-"""Raw ULTRACAM and ULTRASPEC pixels: where those of a window lie in a frame, and how they are got."""
+"""Raw ULTRACAM and ULTRASPEC pixels: where those of a window lie in a frame, and how they are got.
+
+Kernels are imported where pixels are asked for: numba takes longer to import than the times of a long run to list.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,6 @@ from roque.frames import Window
 from roque.frames.window import RawWords
 from roque.instruments.ultra import RawWindow, UltraReadOut
 from roque.spool._raw import RawFrame
-from roque.spool._ultra_decode import decode_parts, decode_plain
 
 __all__ = ["UltraLayout"]
 
@@ -36,6 +38,8 @@ class _RawPixels:
         return RawWords(self.raw.checked(), start, row_step, column_step, swapped=False)
 
     def __getitem__(self, key: tuple[slice, slice]) -> NDArray[np.float32]:
+        from roque.spool._ultra_decode import decode_plain  # noqa: PLC0415 - see above
+
         ny, nx = self.shape
         y0, y1, _ = key[0].indices(ny)
         x0, x1, _ = key[1].indices(nx)
@@ -75,6 +79,8 @@ class UltraLayout:
     def decoded(self, raw: RawFrame) -> list[list[Window]]:
         """Windows of each CCD, all decoded in one pass."""
         out = np.empty(self._npixels, np.float32)
+        from roque.spool._ultra_decode import decode_parts  # noqa: PLC0415 - see above
+
         decode_parts(raw.checked(), self._table, self._rows, out)
         return [[self._window(w, out) for w in windows] for windows in self._ccds]
 

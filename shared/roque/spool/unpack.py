@@ -9,13 +9,16 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from roque.errors import BadInput, Transient
 from roque.frames.cards import BLOCK, format_header
 from roque.frames.files import write_whole
 from roque.frames.frame import Header
 from roque.frames.images import FitsFile, Hdu
-from roque.spool.tiles import TiledImage
+
+if TYPE_CHECKING:
+    from roque.spool.tiles import TiledImage
 
 __all__ = ["is_packed", "unpack"]
 
@@ -148,6 +151,9 @@ def _inflated(path: Path, packed: int, cap: int) -> Iterator[bytes]:
 
 def _restored(path: Path, cap: int) -> Iterator[bytes]:
     """Bytes of the FITS file that a .fz file was made of; headers are kept card by card."""
+    # kernels take longer to import than most commands that open a run do to end
+    from roque.spool.tiles import TiledImage  # noqa: PLC0415
+
     with FitsFile(path) as file:
         hdus = list(file.hdus())
         images = {hdu.index: TiledImage(file, hdu, cap) for hdu in hdus if hdu.header.get("ZIMAGE") is True}
