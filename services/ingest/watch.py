@@ -108,6 +108,10 @@ class Watch:
             return 0
         try:
             return self._register(due, self._scanner.found)
+        except Transient:
+            for known in (self._files[path] for path in due if path in self._files):
+                known.again = None if known.done else time.monotonic() + AGAIN_SECONDS
+            raise
         finally:
             self._undone = [path for path, known in self._files.items() if not known.done]
 
@@ -254,8 +258,8 @@ class Watch:
             known.again = time.monotonic() + max(AGAIN_SECONDS, time.monotonic() - known.tried)
             if known.refused:
                 return 0
-        known.refused, known.done = refused, not refused
         self._record_failure(path, known.stat, digest, error if isinstance(error, BadInput) else _refusal(path, error))
+        known.refused, known.done = refused, not refused  # only now: the record may have been away
         return 1
 
     def _record_failure(self, path: str, stat: Stat, digest: str, error: RoqueError) -> None:

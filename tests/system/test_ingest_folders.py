@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -262,23 +263,30 @@ def test_frames_that_were_made_of_others_are_no_data_to_make_masters_of(record, 
     assert [(run.name, run.kind, run.frames) for run in runs(record)] == [("flat", "other", 1), ("run0008", "science", 2)]
 
 
-def test_a_whole_file_that_the_record_did_not_take_is_registered_soon_after(
-    record, settings, incoming, golden_runs, monkeypatch
-):
-    shutil.copy(golden_runs / "run0008.fits", incoming)
-    watch_module, register = sys.modules[Watch.__module__], sys.modules[Watch.__module__].register
+@pytest.mark.parametrize("name", ["run0008.fits", "junk.fits"])
+def test_a_file_that_the_record_did_not_take_is_recorded_soon(record, settings, incoming, golden_runs, monkeypatch, name):
+    shutil.copy(golden_runs / "run0008.fits", incoming / name)
+    if name == "junk.fits":
+        (incoming / name).write_text("no FITS")
+    module = sys.modules[Watch.__module__]
     away = iter([True, True])
 
-    def restarting(*arguments):
-        if next(away, False):
-            raise Unreachable("the database system is starting up")
-        return register(*arguments)
+    def restarting(register):
+        def restarted(*arguments):
+            if next(away, False):
+                raise Unreachable("the database system is starting up")
+            return register(*arguments)
 
-    monkeypatch.setattr(watch_module, "register", restarting)
-    watch = Watch(record, settings.model_copy(update={"silent_seconds": 3600.0}), cameras(None))
+        return restarted
+
+    for registers in ("register", "register_failure"):
+        monkeypatch.setattr(module, registers, restarting(getattr(module, registers)))
+    silent = 0.1 if name == "junk.fits" else 3600.0
+    watch = Watch(record, settings.model_copy(update={"silent_seconds": silent}), cameras(None))
     end = time.monotonic() + 20
     while not runs(record):
-        watch.look_for_news()
+        with contextlib.suppress(Unreachable):
+            watch.look_for_news()
         assert time.monotonic() < end
         time.sleep(0.05)
-    assert [(run.state, run.frames) for run in runs(record)] == [("complete", 10)]
+    assert [run.state for run in runs(record)] == ["failed" if name == "junk.fits" else "complete"]
