@@ -7,6 +7,7 @@ import random
 import statistics
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ from tests.faults.disturbed import RECOVERY_SECONDS, Disturbed
 from tests.faults.ledger import Ledger, faults_of, ledger_of
 from tests.faults.night import Camera, write_night
 from tests.faults.observatory import Observatory
-from tests.support.postgresql import fresh_database
+from tests.support.postgresql import PostgreSQLServer, fresh_database
 from tests.support.proxy import Proxy
 from tests.support.rabbitmq import fresh_vhost
 
@@ -67,6 +68,8 @@ def disturb(night: Path, undisturbed: Ledger, chance: random.Random, tmp_path: P
     ----------
     own_servers : bool
         Whether the body kills the servers: then they are the test run's own, whatever it was given to use.
+    record_server : PostgreSQLServer or None
+        Server of the record, if it is neither.
     proxies : bool
         Whether the system reaches its servers through `Disturbed.record_proxy` and `Disturbed.broker_proxy`.
     products : Path or None
@@ -81,6 +84,7 @@ def disturb(night: Path, undisturbed: Ledger, chance: random.Random, tmp_path: P
     def disturbed(
         *,
         own_servers: bool = False,
+        record_server: PostgreSQLServer | None = None,
         proxies: bool = False,
         products: Path | None = None,
         kills: bool = False,
@@ -88,11 +92,14 @@ def disturb(night: Path, undisturbed: Ledger, chance: random.Random, tmp_path: P
     ) -> Iterator[Disturbed]:
         with ExitStack() as stack:
             if own_servers:
-                database = stack.enter_context(fresh_database(request.getfixturevalue("postgresql_server").url))
-                server = request.getfixturevalue("rabbitmq_server")
+                record_server, server = map(request.getfixturevalue, ("postgresql_server", "rabbitmq_server"))
                 broker = stack.enter_context(fresh_vhost(server.url, server.api))
             else:
-                database, broker = (request.getfixturevalue(name) for name in ("postgresql_url", "rabbitmq_url"))
+                broker = request.getfixturevalue("rabbitmq_url")
+            if record_server is not None:
+                database = stack.enter_context(fresh_database(record_server.url))
+            else:
+                database = request.getfixturevalue("postgresql_url")
             record_proxy, through = _proxied(stack, database, 5432) if proxies else (None, database)
             broker_proxy, carried = _proxied(stack, broker, 5672) if proxies else (None, broker)
             system = Observatory(
@@ -113,15 +120,21 @@ def disturb(night: Path, undisturbed: Ledger, chance: random.Random, tmp_path: P
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 16 MB."""
-    folder = tmp_path / "small_disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", folder], capture_output=True, text=True)
-    if mounted.returncode != 0:
-        pytest.fail(f"no small disk, which only root can mount: {mounted.stderr}; run this test as root")
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
+def small_disk() -> Iterator[Callable[[str], Path]]:
+    """``small_disk("16m")`` mounts a file system of that size; every user may look into its folder."""
+    with ExitStack() as stack:
+
+        def mount(size: str) -> Path:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="roque-disk-")))
+            folder.chmod(0o755)
+            command = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", str(folder)]
+            mounted = subprocess.run(command, capture_output=True, text=True)
+            if mounted.returncode != 0:
+                pytest.fail(f"no small disk, which only root can mount: {mounted.stderr}; run this test as root")
+            stack.callback(subprocess.run, ["umount", "--lazy", str(folder)], check=True)
+            return folder
+
+        yield mount
 
 
 def _proxied(stack: ExitStack, url: str, usual_port: int) -> tuple[Proxy, str]:

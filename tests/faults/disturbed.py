@@ -48,15 +48,26 @@ class Disturbed:
     broker_proxy: Proxy | None = None
     _faults: list[_Fault] = field(default_factory=list)
 
-    def until_running(self, kind: str | None = None) -> Job:
-        """Wait until work goes on after the last fault and a job is being done, and for a moment of chance within it."""
-        system, done = self.system, {job.id for job in self.system.jobs("done")} if self._faults else set()
-        if self._faults and kind is None:
-            system.until(lambda: any(job.id not in done for job in system.jobs("done")) or system.at_rest(self.files))
-        job = system.until(lambda: next(iter(system.jobs("running", kind=kind)), None), every=0.01)
-        assert isinstance(job, Job)
+    def until_running(self, kind: str | None = None) -> Job | None:
+        """Wait until work goes on after the last fault and a job is being done, and for a moment of chance within it.
+
+        Returns
+        -------
+        Job or None
+            None: the night came to its end before that.
+        """
+        done = {job.id for job in self.system.jobs("done")} if self._faults else None
+
+        def running() -> Job | bool:
+            if self._is_over():
+                return True
+            if done is not None and kind is None and all(job.id in done for job in self.system.jobs("done")):
+                return False
+            return next(iter(self.system.jobs("running", kind=kind)), False)
+
+        job = self.system.until(running, every=0.01)
         time.sleep(self.chance.uniform(0.0, 0.1))
-        return job
+        return job if isinstance(job, Job) else None
 
     @contextmanager
     def fault(self, name: str) -> Iterator[None]:
@@ -81,7 +92,7 @@ class Disturbed:
     def finish(self, undisturbed: Ledger, *, kills: bool) -> None:
         """Wait for the end of the night; it must be that of an undisturbed one."""
         system = self.system
-        system.until(lambda: not self.camera.writes and system.at_rest(self.files), NIGHT_SECONDS)
+        system.until(self._is_over, NIGHT_SECONDS)
         statuses = system.stop()
         assert set(statuses.values()) == {0}, f"{statuses}\n{system.said()[-4000:]}"
         swept = ProductStore(system.products).sweep(system.record, dt.timedelta(0)).removed
@@ -90,6 +101,9 @@ class Disturbed:
         assert differences(ledger_of(system.record, system.products), undisturbed) == []
         surprises = [line for line in system.said().splitlines() if _is_surprise(line)]
         assert surprises == []
+
+    def _is_over(self) -> bool:
+        return not self.camera.writes and self.system.at_rest(self.files)
 
     def _note(self, fault: _Fault) -> None:
         with suppress(Transient):  # the record may be what failed

@@ -12,7 +12,7 @@ from pathlib import Path
 
 __all__ = ["acknowledge_early", "no_confirms", "no_fence", "poison", "short_ranges", "wrong_clock"]
 
-FRAMES = 8
+FRAMES = 4
 
 
 def short_ranges() -> None:

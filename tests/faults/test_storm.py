@@ -13,6 +13,7 @@ from tests.faults.observatory import SERVICES, worker_pid
 def test_a_night_in_which_everything_fails_gives_what_a_laptop_gives(disturb, chance, postgresql_server, rabbitmq_server):
     with disturb(own_servers=True, proxies=True, kills=True) as night:
         job = night.until_running()
+        assert job is not None
         with night.fault("kill -9 of a pool process at work"), contextlib.suppress(ProcessLookupError):
             os.kill(worker_pid(job), signal.SIGKILL)
         night.until_running("prepare_reduction")
