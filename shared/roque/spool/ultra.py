@@ -123,6 +123,10 @@ class UltraRun:
 
     def refresh(self) -> int:
         """Look again at a run that may have grown, and give `available`."""
+        # what was told of a frame that was still being written is told again
+        self._blocks = {b: (last, times) for b, (last, times) in self._blocks.items() if last <= self.available}
+        if self._early is not None and self._early[0] > self.available:
+            self._early = None
         self._size = self._file.size
         self.available = 0 if self.read_out.mode == POWER else self._size // self.read_out.frame_bytes
         self._info = None
