@@ -17,6 +17,8 @@ COMMANDS = {
     "night": Lazily("services.cli.night:night", "Reduce a folder of raw files by hand."),
     "up": Lazily("services.cli.up:up", "Run the system until it is stopped."),
     "demo": Lazily("services.cli.demo:demo", "Simulate a night, reduce it, compare with what was put in."),
+    "init": Lazily("services.cli.init:init", "Write a settings file that explains itself."),
+    "doctor": Lazily("services.cli.doctor:doctor", "Check everything that is needed, and say what to do."),
     "run": Lazily("services.cli.run:run", "List, show, watch, cancel and retry runs."),
     "job": Lazily("services.cli.job:job", "List, show, submit, cancel and retry jobs."),
     "calib": Lazily("services.cli.calib:calib", "List masters; explain why one was chosen."),
