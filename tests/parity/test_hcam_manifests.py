@@ -11,7 +11,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from astropy.io import fits
 
 from services.cli.main import cli
 
@@ -115,3 +117,24 @@ def test_lines_work_as_processes_of_their_own(golden, tmp_path):
 def test_grab_writes_unsigned_words_where_the_pipeline_failed(replay):
     (step,) = [step for step in replay("hipercam", "grab") if step["status"] in ("beyond", "also fails")]
     assert (step["step"], step["status"]) == ("small_grab_u16", "beyond")
+
+
+def test_targets_that_the_pipeline_failed_to_find_lie_on_the_stars_that_were_put_in(golden, golden_runs, tmp_path):
+    for name in ("run0005.fits", "bias.hcm", "flat.hcm"):
+        (tmp_path / name).symlink_to(golden_runs / name)
+    line = "ftargets nodefs run=run0005 first=1 trim=no thresh=4 fwhm=3 minpix=4 rmin=10 emax=2 gain=1.1 bias=bias flat=flat"
+    done = run_here(None, [*line.split(), "output=targets"], tmp_path, None)
+    assert done.returncode == 0, done.stderr
+    truth = json.loads((golden / "hipercam" / "truth" / "run0005.truth.json").read_text())
+    put_in = {(values[0], str(values[1])): (values, stars) for values, stars in truth["frames"] if stars}
+    offsets, widths = [], []
+    with fits.open(tmp_path / "targets.sep") as tables:
+        assert [hdu.header["CCDNAME"] for hdu in tables[1:]] == ["1", "2", "3", "4", "5"]
+        for hdu in tables[1:]:
+            for target in hdu.data[hdu.data["nfev"] == 1]:
+                values, stars = put_in[int(target["nframe"]), hdu.header["CCDNAME"]]
+                offsets.append(min(np.hypot(target["x"] - star[0], target["y"] - star[1]) for star in stars))
+                widths.append(target["ffwhm"] / dict(zip(truth["columns"], values, strict=True))["fwhm_pix"])
+    assert len(offsets) > 100
+    assert np.median(offsets) < 0.1
+    assert np.median(widths) == pytest.approx(1.0, abs=0.05)

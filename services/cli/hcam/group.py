@@ -40,6 +40,7 @@ COMMANDS = {
     },
     "reduce": Lazily(f"{_HERE}.reduce:reduce", "Photometry of a run by a reduce file."),
     "genred": Lazily(f"{_HERE}.genred:genred", "Write a reduce file."),
+    "ftargets": Lazily(f"{_HERE}.ftargets:ftargets", "Make a table of the stars of each frame."),
     "rupdate": Lazily(f"{_HERE}.rupdate:rupdate", "Bring an old reduce file up to date."),
     "redanal": Lazily(f"{_HERE}.logs:redanal", "Tell how well a reduction went."),
     "hlog2fits": Lazily(f"{_HERE}.logs:hlog2fits", "Write a log as FITS."),
