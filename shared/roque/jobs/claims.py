@@ -33,8 +33,8 @@ HEARTBEAT = dt.timedelta(seconds=5)
 TRIES = 3
 """How often a job may end in an error that nobody foresaw."""
 
-BACK_OFF_SECONDS = 60.0
-"""Longest wait before a job is tried again."""
+BACK_OFF_SECONDS = 30.0
+"""Longest wait before a job is tried again: what failed may be back for no more than a minute before work goes on."""
 
 _WORLD = {
     code
@@ -306,7 +306,7 @@ def _last_line(error: BaseException) -> str | None:
 
 
 def _delay(held: Claim) -> float:
-    # 1, 2, 4 ... 60 s; a quarter more or less by the job's name, so that jobs that failed together do not return together
+    # 1, 2, 4 ... 30 s; a quarter more or less by the job's name, so that jobs that failed together do not return together
     spread = zlib.crc32(f"{held.id} {held.attempt}".encode()) / 2**32
     return min(BACK_OFF_SECONDS, 2.0 ** min(held.attempt - 1, 10)) * (0.75 + 0.5 * spread)
 
