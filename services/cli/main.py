@@ -29,6 +29,10 @@ COMMANDS = {
     "product": Lazily("services.cli.product:product", "List and fetch products."),
     "trace": Lazily("services.cli.trace:trace", "Lead a product back to raw bytes, masters, recipe and code."),
     "hcam": Lazily("services.cli.hcam.group:hcam", "Run a HiPERCAM-pipeline command by its own name."),
+    "db": Lazily("services.cli.db:db", "Make and check the tables of the record."),
+    "backup": Lazily("services.cli.backup:backup", "Copy record and products into a folder."),
+    "restore": Lazily("services.cli.backup:restore", "Bring a backup back."),
+    "archive": Lazily("services.cli.archive:archive", "Compare the record with the disk."),
     "sql": Lazily("services.cli.sql:sql", "Ask the record in SQL, without changing it."),
 }
 """Command to the module that has it; a module is imported when its command is called, so that `--help` answers at once."""

@@ -18,7 +18,16 @@ from roque.archive.session import Record
 from roque.errors import Transient
 from roque.telemetry import logger
 
-__all__ = ["AHEAD", "FEWEST_AHEAD", "LOCK_TIMEOUT", "SCHEMA_LOCK", "is_partition", "keep_partitions", "partitions_ahead"]
+__all__ = [
+    "AHEAD",
+    "FEWEST_AHEAD",
+    "LOCK_TIMEOUT",
+    "SCHEMA_LOCK",
+    "is_partition",
+    "keep_partitions",
+    "make_partitions",
+    "partitions_ahead",
+]
 
 AHEAD = 3
 """Months after this one that have their partition before their first night."""
@@ -42,7 +51,8 @@ WHERE to_regclass('measurement_' || to_char(day, 'YYYY_MM')) IS NULL ORDER BY 1
 
 _AHEAD = text("""
 SELECT count(*) FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
-WHERE inhparent = to_regclass('measurement') AND relname > 'measurement_' || to_char(:today, 'YYYY_MM')
+WHERE inhparent = to_regclass('measurement')
+AND relname > 'measurement_' || to_char(coalesce(CAST(:today AS date), current_date), 'YYYY_MM')
 """)
 
 
@@ -67,16 +77,21 @@ def keep_partitions(record: Record, today: dt.date) -> None:
         with record.writing() as session:
             session.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
             session.execute(text(f"SELECT pg_advisory_xact_lock({SCHEMA_LOCK})"))
-            for first in _missing(session, today):
-                _make(session, first)
+            make_partitions(session, today)
     except Transient as error:
         with record.reading() as session:
             ahead = partitions_ahead(session, today)
         logger.warning("partitions_not_made", error=str(error), ahead=ahead, few=ahead < FEWEST_AHEAD)
 
 
-def partitions_ahead(session: Session, today: dt.date) -> int:
-    """Count the months after this one that have their partition."""
+def make_partitions(session: Session, today: dt.date) -> None:
+    """Make the partitions that are missing in a transaction where nobody else makes any."""
+    for first in _missing(session, today):
+        _make(session, first)
+
+
+def partitions_ahead(session: Session, today: dt.date | None = None) -> int:
+    """Count the months after this one that have their partition; today is the server's if it is not given."""
     return int(session.execute(_AHEAD, {"today": today}).scalar_one())
 
 

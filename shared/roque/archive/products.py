@@ -197,12 +197,19 @@ class ProductStore:
         Swept
         """
         limit = self._time() - older_than.total_seconds()
-        old = [path for path in self.folder.glob("*/*") if path.is_file() and path.stat().st_mtime < limit]
-        with record.reading() as session:
-            known = set(session.scalars(select(Product.uri)))
+        old, known = self._old(limit), _recorded(record)  # in this order: what is recorded meanwhile is known
         removed = [uri for path in old if (uri := self._uri(path)) not in known and self._remove(path, limit)]
         missing = [uri for uri in known if not self.path(uri).is_file()]
         return Swept(sorted(removed), sorted(missing))
+
+    def unrecorded(self, record: Record, older_than: dt.timedelta = dt.timedelta(hours=1)) -> list[str]:
+        """Names of the files that a sweep would remove."""
+        old = self._old(self._time() - older_than.total_seconds())
+        known = _recorded(record)
+        return sorted(uri for path in old if (uri := self._uri(path)) not in known)
+
+    def _old(self, limit: float) -> list[Path]:
+        return [path for path in self.folder.glob("*/*") if path.is_file() and path.stat().st_mtime < limit]
 
     def _time(self) -> float:
         # by the clock that stamps the files, which may be a file server's: this machine's may be wrong
@@ -231,6 +238,11 @@ class ProductStore:
             return False
         taken.unlink()
         return True
+
+
+def _recorded(record: Record) -> set[str]:
+    with record.reading() as session:
+        return set(session.scalars(select(Product.uri)))
 
 
 _DAMAGE = "restore it from a backup, or have it made anew"

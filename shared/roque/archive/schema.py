@@ -20,7 +20,18 @@ from roque.archive.views import create_views, drop_views
 from roque.errors import Transient, Unreachable
 from roque.telemetry import logger
 
-__all__ = ["Tables", "downgrade", "insist_on_tables", "migration_config", "tables", "upgrade", "wait_for_tables"]
+__all__ = [
+    "Tables",
+    "downgrade",
+    "insist_on_tables",
+    "knows",
+    "migration_config",
+    "remedy",
+    "revision",
+    "tables",
+    "upgrade",
+    "wait_for_tables",
+]
 
 _LOOK_SECONDS = 2.0
 
@@ -71,6 +82,22 @@ def insist_on_tables(record: Record) -> None:
     _refuse(record, tables(record), Tables.MISSING, Tables.OLD, Tables.NEWER)
 
 
+def revision(record: Record) -> str:
+    """Revision of the tables as they are."""
+    with record.reading() as session:
+        return str(MigrationContext.configure(session.connection()).get_current_revision())
+
+
+def knows(known: str) -> bool:
+    """Whether a revision is one of this code's history."""
+    return known in {one.revision for one in _history().walk_revisions()}
+
+
+def remedy(found: Tables) -> str | None:
+    """What to do about tables; None if they are as they should be."""
+    return _WRONG[found][1] if found in _WRONG else None
+
+
 def wait_for_tables(record: Record, stop: threading.Event) -> None:
     """Wait until the database answers and somebody has brought its tables up to date, or until told to stop."""
     while not stop.is_set():
@@ -96,7 +123,7 @@ def _migrate(connection: Connection, record: Record, change: Callable[[Config, s
 
 
 def _tables(connection: Connection) -> Tables:
-    script = ScriptDirectory.from_config(migration_config(connection))
+    script = _history()
     present = set(MigrationContext.configure(connection).get_current_heads())
     if present == set(script.get_heads()):
         return Tables.CURRENT
@@ -107,8 +134,7 @@ def _tables(connection: Connection) -> Tables:
 
 def _refuse(record: Record, found: Tables, *unwanted: Tables) -> None:
     if found in unwanted:
-        message, remedy = _WRONG[found]
-        raise Unreachable(message, file=record.name, remedy=remedy)
+        raise Unreachable(_WRONG[found][0], file=record.name, remedy=remedy(found))
 
 
 _WRONG = {
@@ -121,11 +147,19 @@ _WRONG = {
 }
 
 
-def migration_config(connection: Connection) -> Config:
-    """Alembic's configuration for a connection, its history found beside the services."""
+def _history() -> ScriptDirectory:
+    return ScriptDirectory(_place())
+
+
+def _place() -> str:
     import migrations  # noqa: PLC0415 - a folder beside this package, needed by nothing else
 
+    return str(Path(migrations.__file__).parent)
+
+
+def migration_config(connection: Connection) -> Config:
+    """Alembic's configuration for a connection, its history found beside the services."""
     config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    config.set_main_option("script_location", _place())
     config.attributes["connection"] = connection
     return config
