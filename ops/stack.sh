@@ -45,6 +45,7 @@ up() {
         . ops/airgap/bases.sh
     fi
     compose build --quiet
+    docker image prune --force --filter label=roque >/dev/null # those that the new ones replace
     mkdir -p "$ROQUE_RAW_FOLDER"
     make_secrets
     compose up --detach --no-build --remove-orphans "$@"

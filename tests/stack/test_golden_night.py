@@ -19,6 +19,8 @@ MEASURED = Path(__file__).with_name("measured.py")
 ROQUE = [sys.executable, "-c", "from services.cli.main import main; main()"]
 SERVICES = ("ingest", "planner", "calibrator", "reducer", "exporter")
 SERVERS = ("database", "broker")
+SCALE = {"reducer": 2}
+SCALING = [f"--scale={service}={number}" for service, number in SCALE.items()]
 
 # files end soon, and no run waits for masters that the night does not have
 TIMES = {"ROQUE_SILENT_SECONDS": "3", "ROQUE_CALIBRATION_WAIT_SECONDS": "5"}
@@ -37,24 +39,37 @@ class Stack:
         self.environment = {
             **os.environ, **TIMES, "ROQUE_STACK": self.name, "ROQUE_RAW_FOLDER": str(self.raw),
             "ROQUE_SECRETS_FOLDER": str(self.secrets),
+            # not the tags of a stack that is in use on this machine
+            "ROQUE_IMAGE": "roque-test", "ROQUE_DATABASE_IMAGE": "roque-test-database",
+            "ROQUE_BROKER_IMAGE": "roque-test-broker",
         }  # fmt: skip
 
     def do(self, *words: str, **more) -> subprocess.CompletedProcess[bytes]:
         """Run ops/stack.sh, which must succeed."""
         command = ["sh", str(HOUSE / "ops" / "stack.sh"), *words]
         done = subprocess.run(command, env=self.environment, capture_output=True, **more)
-        assert done.returncode == 0, (done.stdout + done.stderr).decode()[-5000:]
+        assert done.returncode == 0, (done.stdout + done.stderr).decode()[-5000:] + self.last_words()
         return done
+
+    def last_words(self) -> str:
+        """What the containers said last."""
+        command = ["sh", str(HOUSE / "ops" / "stack.sh"), "logs", "--no-color", "--tail", "20"]
+        return subprocess.run(command, env=self.environment, capture_output=True, text=True).stdout
 
     def within(self, service: str, *words: str, **more) -> bytes:
         """Run a command within a container."""
         return self.do("exec", "-T", service, *words, **more).stdout
 
     def container(self, service: str) -> dict:
-        """What the engine knows of the container of a service."""
+        """What the engine knows of a container of a service."""
         labels = f"label=com.docker.compose.project={self.name}", f"label=com.docker.compose.service={service}"
-        (name,) = engine("ps", "--all", "--quiet", "--filter", labels[0], "--filter", labels[1]).split()
-        return json.loads(engine("inspect", name))[0]
+        names = engine("ps", "--all", "--quiet", "--filter", labels[0], "--filter", labels[1]).split()
+        assert len(names) == SCALE.get(service, 1)
+        return json.loads(engine("inspect", names[0]))[0]
+
+    def measured(self) -> dict[str, np.ndarray]:
+        """Measurements by run and reduction, once the stack is at rest."""
+        return dict(np.load(io.BytesIO(self.within("ingest", "python", "-", input=MEASURED.read_bytes()))))
 
 
 def engine(*words: str) -> str:
@@ -65,7 +80,7 @@ def engine(*words: str) -> str:
 def stack(tmp_path_factory):
     stack = Stack(tmp_path_factory.mktemp("stack"))
     try:
-        stack.do("up")
+        stack.do("up", *SCALING)
         yield stack
     finally:
         stack.do("down", "--volumes", "--timeout", "20")
@@ -92,17 +107,20 @@ def on_the_laptop(night, tmp_path_factory):
     return dict(np.load(io.BytesIO(found.stdout)))
 
 
-def test_the_golden_night_is_measured_as_on_the_laptop_bit_for_bit(stack, night, on_the_laptop):
-    for file in night.iterdir():
-        shutil.copy(file, stack.raw / f".{file.name}")
-        (stack.raw / f".{file.name}").rename(stack.raw / file.name)
-    found = dict(np.load(io.BytesIO(stack.within("ingest", "python", "-", input=MEASURED.read_bytes()))))
+def insist_on_the_laptops_bits(found, on_the_laptop):
     assert {name.split()[0] for name in on_the_laptop} >= {"run0004", "run0005", "run0006"}
     assert sorted(found) == sorted(on_the_laptop)  # the same runs, by reductions of the same keys
     for name, measurements in on_the_laptop.items():
         assert found[name].dtype == measurements.dtype
         assert len(measurements) > 0
         assert found[name].tobytes() == measurements.tobytes(), name
+
+
+def test_the_golden_night_is_measured_as_on_the_laptop_bit_for_bit(stack, night, on_the_laptop):
+    for file in night.iterdir():
+        shutil.copy(file, stack.raw / f".{file.name}")
+        (stack.raw / f".{file.name}").rename(stack.raw / file.name)
+    insist_on_the_laptops_bits(stack.measured(), on_the_laptop)
 
 
 @pytest.mark.parametrize("service", [*SERVICES, *SERVERS])
@@ -161,7 +179,9 @@ def test_the_database_refuses_everybody_but_roque_with_its_password(stack):
         assert "password authentication failed" in said or "no pg_hba.conf entry" in said
 
 
-def test_every_service_stops_when_asked(stack):
+def test_everything_stops_when_asked_and_comes_up_again_with_what_it_had(stack, on_the_laptop):
     stack.do("stop")
     ended = {service: stack.container(service)["State"]["ExitCode"] for service in (*SERVICES, *SERVERS)}
     assert ended == dict.fromkeys(ended, 0)
+    stack.do("up", *SCALING)
+    insist_on_the_laptops_bits(stack.measured(), on_the_laptop)
