@@ -110,11 +110,20 @@ def connect(url: str) -> psycopg.Connection:
 
 
 @contextlib.contextmanager
-def fresh_database(server: str) -> Iterator[str]:
-    """Make an empty database with a random name on a server, named by the URL of one of its databases; drop it after."""
+def fresh_database(server: str, template: str | None = None) -> Iterator[str]:
+    """Make a database with a random name on a server, and drop it after.
+
+    Parameters
+    ----------
+    server : str
+        URL of a database that is there, by which the server is known.
+    template : str or None
+        URL of a database to copy, which nobody is connected to; None: an empty one.
+    """
     name = f"roque_test_{secrets.token_hex(6)}"
+    like = make_url(template).database if template is not None else "template0"
     with connect(server) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(like)))
     try:
         yield make_url(server).set(drivername="postgresql+psycopg", database=name).render_as_string(hide_password=False)
     finally:

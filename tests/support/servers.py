@@ -7,8 +7,9 @@ with random names are made there, and dropped after; tests that kill servers sta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
+from functools import cached_property
 
 import pytest
 
@@ -17,56 +18,66 @@ from tests.support.postgresql import PostgreSQLServer, fresh_database
 from tests.support.processes import Scratch
 from tests.support.rabbitmq import RabbitMQServer, fresh_vhost, management_of
 
-Fresh = Callable[[], AbstractContextManager[str]]
-"""Makes a fresh database or virtual host for the time of a ``with``, and gives its URL."""
+
+class Servers:
+    """A database and a broker of our own, each started when it is first asked for."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+
+    @cached_property
+    def scratch(self) -> Scratch:
+        """Folder of the servers."""
+        return self._stack.enter_context(Scratch())
+
+    @cached_property
+    def postgresql(self) -> PostgreSQLServer:
+        """The database server."""
+        return PostgreSQLServer(self.scratch)
+
+    @cached_property
+    def rabbitmq(self) -> RabbitMQServer:
+        """The broker."""
+        return RabbitMQServer(self.scratch)
+
+    def new_database(self, template: str | None = None) -> AbstractContextManager[str]:
+        """Make a database, empty or a copy, on the server given, or on ours."""
+        return fresh_database(postgresql.given_url() or self.postgresql.url, template)
+
+    def new_vhost(self) -> AbstractContextManager[str]:
+        """Make an empty virtual host on the broker given, or on ours."""
+        url = rabbitmq.given_url()
+        return fresh_vhost(self.rabbitmq.url, self.rabbitmq.api) if url is None else fresh_vhost(url, management_of(url))
 
 
 @pytest.fixture(scope="session")
-def scratch() -> Iterator[Scratch]:
-    """Folder of the servers."""
-    with Scratch() as scratch:
-        yield scratch
+def servers() -> Iterator[Servers]:
+    """The servers of this process of the test run."""
+    with ExitStack() as stack:
+        yield Servers(stack)
 
 
 @pytest.fixture(scope="session")
-def postgresql_server(scratch: Scratch) -> PostgreSQLServer:
+def postgresql_server(servers: Servers) -> PostgreSQLServer:
     """A server of our own: whoever kills it starts it again."""
-    return PostgreSQLServer(scratch)
+    return servers.postgresql
 
 
 @pytest.fixture(scope="session")
-def rabbitmq_server(scratch: Scratch) -> RabbitMQServer:
+def rabbitmq_server(servers: Servers) -> RabbitMQServer:
     """A broker of our own: whoever kills it starts it again."""
-    return RabbitMQServer(scratch)
-
-
-@pytest.fixture(scope="session")
-def new_database(request: pytest.FixtureRequest) -> Fresh:
-    """``with new_database() as url``: an empty database on the server given, or on ours."""
-    url = postgresql.given_url() or request.getfixturevalue("postgresql_server").url
-    return lambda: fresh_database(url)
-
-
-@pytest.fixture(scope="session")
-def new_vhost(request: pytest.FixtureRequest) -> Fresh:
-    """``with new_vhost() as url``: an empty virtual host on the broker given, or on ours."""
-    url = rabbitmq.given_url()
-    if url is not None:
-        api = management_of(url)
-        return lambda: fresh_vhost(url, api)
-    server: RabbitMQServer = request.getfixturevalue("rabbitmq_server")
-    return lambda: fresh_vhost(server.url, server.api)
+    return servers.rabbitmq
 
 
 @pytest.fixture
-def postgresql_url(new_database: Fresh) -> Iterator[str]:
+def postgresql_url(servers: Servers) -> Iterator[str]:
     """URL of an empty database."""
-    with new_database() as url:
+    with servers.new_database() as url:
         yield url
 
 
 @pytest.fixture
-def rabbitmq_url(new_vhost: Fresh) -> Iterator[str]:
+def rabbitmq_url(servers: Servers) -> Iterator[str]:
     """URL of an empty virtual host."""
-    with new_vhost() as url:
+    with servers.new_vhost() as url:
         yield url

@@ -3,43 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 import pytest
 
-from tests.support.servers import Fresh
+from tests.support.servers import Servers
 
 SIZES = ("laptop", "observatory")
 
 
 class Sizes:
-    """Makes the settings of a system of either size, with a record and a broker that are empty and its own.
+    """Makes the settings of a system of either size, with a record and a broker that are its own.
 
     Parameters
     ----------
-    request : FixtureRequest
-        Finds the servers when an observatory is first asked for.
+    servers : Servers
+        What an observatory needs.
     """
 
-    def __init__(self, request: pytest.FixtureRequest) -> None:
-        self._request = request
+    def __init__(self, servers: Servers) -> None:
+        self._servers = servers
 
     @contextmanager
-    def new(self, size: str) -> Iterator[Mapping[str, str]]:
-        """Settings by name; those of a laptop are the defaults."""
+    def new(self, size: str, like: Mapping[str, str] | None = None) -> Iterator[Mapping[str, str]]:
+        """Settings by name; those of a laptop are the defaults.
+
+        Parameters
+        ----------
+        size : str
+            One of `SIZES`.
+        like : mapping or None
+            Settings of another system at rest, of which the record is copied if it is on a server.
+        """
         if size == "laptop":
             yield {}
             return
-        new_database: Fresh = self._request.getfixturevalue("new_database")
-        new_vhost: Fresh = self._request.getfixturevalue("new_vhost")
-        with ExitStack() as stack:
-            yield {"database_url": stack.enter_context(new_database()), "broker_url": stack.enter_context(new_vhost())}
+        with (
+            self._servers.new_database(like["database_url"] if like else None) as database,
+            self._servers.new_vhost() as broker,
+        ):
+            yield {"database_url": database, "broker_url": broker}
 
 
 @pytest.fixture(scope="session")
-def sizes(request: pytest.FixtureRequest) -> Sizes:
+def sizes(servers: Servers) -> Sizes:
     """Settings of systems of both sizes."""
-    return Sizes(request)
+    return Sizes(servers)
 
 
 @pytest.fixture(scope="module", params=SIZES)

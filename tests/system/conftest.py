@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +18,22 @@ from sqlalchemy import select
 from roque.archive import Record
 from roque.archive.bulk import load_measurements
 from roque.archive.models import Reduction, Run
+from tests.support.sizes import Sizes
 
 ROQUE = [sys.executable, "-c", "from services.cli.main import main; main()"]
 
 
 class Home:
-    """A home folder, and what is asked of it."""
+    """A home folder and the settings of its size, and what is asked of it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
         self.folder = folder
+        self.settings = settings
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "ROQUE_HOME": str(self.folder), "COLUMNS": "200", "ROQUE_LOG_FORMAT": "console"}
+        given = {"home": str(self.folder), "log_format": "console", **self.settings}
+        return {**os.environ, "COLUMNS": "200", **{f"ROQUE_{name.upper()}": value for name, value in given.items()}}
 
     def roque(self, *words: object, timeout: float = 180, **settings: object) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
@@ -58,7 +61,7 @@ class Home:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Any]:
-        record = Record(f"sqlite:///{self.folder / 'record.sqlite'}")
+        record = Record(self.settings.get("database_url", f"sqlite:///{self.folder / 'record.sqlite'}"))
         with record.reading() as session:
             yield session
         record.close()
@@ -88,13 +91,15 @@ def until(reached: Callable[[], Any], seconds: float = 60.0) -> Any:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
-    return Home(tmp_path / "home")
+def home(tmp_path: Path, size: str, sizes: Sizes) -> Iterator[Home]:
+    with sizes.new(size) as settings:
+        yield Home(tmp_path / "home", settings)
 
 
 @pytest.fixture(scope="module")
-def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    return Home(tmp_path_factory.mktemp("shared") / "home")
+def shared_home(tmp_path_factory: pytest.TempPathFactory, size: str, sizes: Sizes) -> Iterator[Home]:
+    with sizes.new(size) as settings:
+        yield Home(tmp_path_factory.mktemp("shared") / "home", settings)
 
 
 @pytest.fixture(scope="session", name="until")

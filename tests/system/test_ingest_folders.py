@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,19 +20,22 @@ from roque.errors import Unreachable
 from roque.instruments import cameras
 from roque.settings import Settings, load_settings
 from services.ingest.watch import Watch
+from tests.support.sizes import Sizes
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path, size: str, sizes: Sizes) -> Iterator[Settings]:
     (tmp_path / "incoming").mkdir()
-    return load_settings(home=tmp_path / "home", incoming=[tmp_path / "incoming"], silent_seconds=0)
+    with sizes.new(size) as given:
+        yield load_settings(home=tmp_path / "home", incoming=[tmp_path / "incoming"], silent_seconds=0, **given)
 
 
 @pytest.fixture
-def record(settings: Settings) -> Record:
+def record(settings: Settings) -> Iterator[Record]:
     record = Record(settings.database)
     upgrade(record)
-    return record
+    yield record
+    record.close()
 
 
 @pytest.fixture

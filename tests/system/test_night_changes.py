@@ -86,7 +86,7 @@ def test_other_bytes_of_a_calibration_run_supersede_its_master_and_all_that_was_
     assert after.jobs["build_master"] - before.jobs["build_master"] == 2
     assert after.jobs["reduce_range"] - before.jobs["reduce_range"] == 2
     with night.home.reading() as session:
-        products = session.execute(select(Product.kind, Product.state, Product.reduction_id)).all()
+        products = session.execute(select(Product.kind, Product.state, Product.reduction_id).order_by(Product.id)).all()
     current = {after.reductions[name][-1].id for name in (SMALL, LATER)}
     assert {r for kind, state, r in products if state == "current" and kind != "master"} == current
     assert [state for kind, state, _ in products if kind == "master"] == ["superseded", "superseded", "current", "current"]

@@ -1,8 +1,11 @@
 """A home folder whose record holds a small night, written through the models, and a way to ask it."""
 
 import datetime as dt
+import functools
 import gc
 import shutil
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +28,7 @@ from roque.archive.models import (
     Run,
     Site,
 )
+from roque.archive.partitions import keep_partitions
 from roque.archive.products import ProductStore, record_product
 from roque.archive.recipes import latest_recipe, store_recipe
 from roque.archive.schema import upgrade
@@ -64,19 +68,30 @@ class Filled:
 
 
 @pytest.fixture(scope="session")
-def night(tmp_path_factory):
-    """A record that is written once; tests work on copies of its home folder."""
-    folder = tmp_path_factory.mktemp("night")
-    return fill(folder / "home", folder / "raw")
+def nights(tmp_path_factory, sizes):
+    """Records that are written once for each size; tests work on copies of them and of their home folders."""
+    with ExitStack() as stack:
+
+        @functools.cache
+        def night(size):
+            folder = tmp_path_factory.mktemp("night")
+            settings = stack.enter_context(sizes.new(size))
+            return fill(folder / "home", folder / "raw", settings), settings
+
+        yield night
 
 
 @pytest.fixture
-def filled(night, tmp_path):
+def filled(nights, size, sizes, tmp_path):
+    night, like = nights(size)
     home = tmp_path / "home"
     shutil.copytree(night.home, home)
-    record = Record(f"sqlite:///{home / 'record.sqlite'}")
-    yield replace(night, home=home, record=record, products=ProductStore(home / "products"))
-    record.close()
+    with sizes.new(size, like) as settings:
+        # a size is said where a person would say it once and for all
+        (home / "settings.toml").write_text("".join(f'{name} = "{value}"\n' for name, value in settings.items()))
+        record = open_record(home, settings)
+        yield replace(night, home=home, record=record, products=ProductStore(home / "products"))
+        record.close()
 
 
 @pytest.fixture
@@ -91,11 +106,17 @@ def roque(filled):
     return run
 
 
-def fill(home: Path, raw: Path) -> Filled:
+def open_record(home: Path, settings: Mapping[str, str]) -> Record:
+    return Record(settings.get("database_url", f"sqlite:///{home / 'record.sqlite'}"))
+
+
+def fill(home: Path, raw: Path, settings: Mapping[str, str]) -> Filled:
     """Write a night: bias, flat, three science runs in several states, a file that is no FITS, and another night."""
     raw.mkdir(parents=True)
-    record = Record(f"sqlite:///{home / 'record.sqlite'}")
+    home.mkdir()
+    record = open_record(home, settings)
     upgrade(record)
+    keep_partitions(record, NOW.date())
     products = ProductStore(home / "products")
     with record.writing() as session:
         jobs = _Night(session, products, raw).fill()

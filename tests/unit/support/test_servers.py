@@ -16,11 +16,11 @@ from tests.support.postgresql import connect
 from tests.support.processes import free_port, members
 
 
-def test_a_database_is_empty_and_gone_afterwards(new_database):
-    with new_database() as url, connect(url) as connection:
+def test_a_database_is_empty_and_gone_afterwards(servers):
+    with servers.new_database() as url, connect(url) as connection:
         assert connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone() == (0,)
         connection.execute("CREATE TABLE one (n int)")
-    with new_database() as other, connect(other) as connection:
+    with servers.new_database() as other, connect(other) as connection:
         name = url.rpartition("/")[2]
         assert connection.execute("SELECT count(*) FROM pg_database WHERE datname = %s", [name]).fetchone() == (0,)
 
@@ -48,8 +48,8 @@ def test_what_was_confirmed_is_there_after_a_kill(rabbitmq_server, rabbitmq_url)
         assert [receiver.get(timeout=20).payload["n"] for _ in range(20)] == list(range(20))
 
 
-def test_virtual_hosts_do_not_see_each_other(new_vhost):
-    with new_vhost() as one, new_vhost() as two:
+def test_virtual_hosts_do_not_see_each_other(servers):
+    with servers.new_vhost() as one, servers.new_vhost() as two:
         with Connection(one) as connection:
             connection.SimpleQueue("same").put("here")
         with Connection(two) as connection, pytest.raises(connection.SimpleQueue("same").Empty):
