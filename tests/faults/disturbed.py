@@ -25,7 +25,7 @@ __all__ = ["RECOVERY_SECONDS", "Disturbed"]
 RECOVERY_SECONDS = 60.0
 """How long work that was hit may take to be done once what had failed is back."""
 
-NIGHT_SECONDS = 300.0
+NIGHT_SECONDS = 600.0
 
 
 @dataclass
@@ -77,7 +77,7 @@ class Disturbed:
         self._note(fault)
         yield
         self._note(fault)
-        self.system.until(lambda: self._is_back(fault), 60)
+        self.system.until(lambda: self._is_back(fault))
 
     def recoveries(self) -> dict[str, float]:
         """Seconds from the end of each fault to the end of the last job that it had hit."""

@@ -136,7 +136,7 @@ class Observatory:
         end = time.monotonic() + GRACE_SECONDS
         return {name: self.running[name].wait(max(1.0, end - time.monotonic())) for name in names}
 
-    def until(self, reached: Callable[[], object], seconds: float = 120.0, *, every: float = 0.1) -> object:
+    def until(self, reached: Callable[[], object], seconds: float = 300.0, *, every: float = 0.1) -> object:
         """Keep it running until something is so, and give that."""
         end = time.monotonic() + seconds
         while True:

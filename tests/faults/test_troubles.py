@@ -80,7 +80,7 @@ def test_a_paused_process_comes_back_after_its_lease(disturb):
             os.kill(pid, signal.SIGSTOP)
             with night.fault(f"a process paused at a {kind}"):
                 # whatever it had is done by others while it stands still
-                night.system.until(lambda pid=pid: pid not in map(worker_pid, night.system.jobs("running")), 90)
+                night.system.until(lambda pid=pid: pid not in map(worker_pid, night.system.jobs("running")))
             os.kill(pid, signal.SIGCONT)
         assert "claim_lost" in night.system.said()
 
@@ -115,7 +115,7 @@ def test_the_disk_of_products_is_full(disturb, small_disk):
             night.until_running(before)
             with night.fault(f"disk of products full at a {kind}"):
                 fill(ballast)
-                night.system.until(lambda kind=kind: refused(night.system.jobs("waiting", kind=kind)), 120)
+                night.system.until(lambda kind=kind: refused(night.system.jobs("waiting", kind=kind)))
                 time.sleep(5.0)
                 ballast.unlink()
 
@@ -131,7 +131,7 @@ def test_the_disk_of_the_record_is_full(disturb, small_disk, monkeypatch):
             night.until_running("reduce_range")
             with night.fault("disk of the record full"):
                 fill(ballast)
-                night.system.until(lambda: "No space left on device" in night.system.said(), 120)
+                night.system.until(lambda: "No space left on device" in night.system.said())
                 time.sleep(5.0)
                 ballast.unlink()
                 server.kill()  # it may have ended by itself: an operator starts it again
@@ -202,7 +202,7 @@ def test_a_job_that_kills_its_worker_fails_and_can_be_retried(disturb, tmp_path)
         night.system.start("ingest", "planner", "calibrator-1", "calibrator-2", "exporter-1", "exporter-2")
         night.system.start("reducer-1", "reducer-2", **deadly)
         prepared = "prepare_reduction"
-        night.system.until(lambda: len(night.system.jobs("failed", kind=prepared)) == 3 and not night.camera.writes, 240)
+        night.system.until(lambda: len(night.system.jobs("failed", kind=prepared)) == 3 and not night.camera.writes)
         for job in night.system.jobs("failed", kind=prepared):
             assert (job.error["message"], job.attempts) == ("killed its worker 3 times", 3)
         with night.fault("jobs that killed their workers, retried"):

@@ -207,8 +207,8 @@ def resend(session: Session, now: dt.datetime, older_than: dt.timedelta) -> int:
     """Send a fresh message for queued jobs whose message must be lost.
 
     A message is lost if others of its queue and priority that were sent clearly later have been taken up. Where a queue stands
-    still for `older_than`, one message probes whether its workers live: if so the rest follows at the next look, and if not
-    an outage does not fill the broker with copies.
+    still for `older_than`, one message probes whether its workers live, unless one was sent since: if they do the rest follows
+    at the next look, and if not an outage does not fill the broker with copies.
 
     Returns
     -------
@@ -222,7 +222,7 @@ def resend(session: Session, now: dt.datetime, older_than: dt.timedelta) -> int:
         newest = session.scalar(select(func.max(Job.queued_at)).where(*same, Job.started_at >= now - older_than))
         if newest is not None:
             sent += len(_queue(session, now, [*stale, *same, Job.queued_at < newest - _IN_ORDER]))
-        else:
+        elif not session.scalar(select(exists().where(Job.state == "queued", *same, Job.queued_at >= now - older_than))):
             oldest = session.scalars(select(Job.id).where(*stale, *same).order_by(Job.queued_at, Job.id).limit(1)).all()
             sent += len(_queue(session, now, [*stale, Job.id.in_(oldest)]))
     return sent

@@ -250,6 +250,9 @@ def test_a_queue_that_stands_still_is_probed_with_one_message(record):
     sent(record)
     assert planner(record, resend, MINUTE, later=2 * MINUTE) == 1
     assert [len(messages(record, one)) for one in several] == [2, 1, 1, 1, 1]
+    sent(record)
+    assert planner(record, resend, MINUTE, later=2 * MINUTE + dt.timedelta(seconds=2)) == 0  # an outage fills no broker
+    assert planner(record, resend, MINUTE, later=4 * MINUTE) == 1
 
 
 def test_what_still_stands_in_the_outbox_or_was_queued_just_now_is_not_sent_again(record):
