@@ -50,10 +50,10 @@ def combine(values: Values, tell: Tell) -> None:
     """
     from roque.calibration.stack import Stack
     from roque.spool import data_source
-    from services.cli.hcam.runs import insist_on_room, masters_of
+    from services.cli.hcam.runs import hcm_names, insist_on_room, masters_of
 
     insist_on_room(values)
-    with data_source("hf", values["list"]) as frames:
+    with data_source("hf", hcm_names(values["list"])) as frames:
         _combine(values, tell, Stack(frames, masters=masters_of(values)), "mean" if values.get("usemean", True) else "median")
 
 

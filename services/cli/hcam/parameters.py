@@ -140,7 +140,8 @@ def in_file(extension: str, *, none: bool = False) -> Kind:
             return None
         path = _with_extension(text, extension)
         if not path.is_file():
-            raise NotFound("no such file", file=str(path), remedy="name one that exists" + (", or 'none'" if none else ""))
+            remedy = "name one that exists" + (", or say none" if none else "")
+            raise NotFound("no such file", file=str(path), remedy=remedy)
         return path
 
     return Kind(f"a file ({extension}){', or none' if none else ''}", read)
@@ -212,6 +213,9 @@ def _value(parameter: Parameter, text: str, values: Values) -> Any:
         value = parameter.kind.read(text)
     except ValueError:
         raise click.UsageError(f"{parameter.name}={text}: {parameter.kind.wanted} is needed") from None
+    except NotFound as error:
+        error.place = f"parameter {parameter.name}"
+        raise
     if parameter.choices and value not in parameter.choices:
         raise click.UsageError(f"{parameter.name}={text}: one of {', '.join(parameter.choices)} is needed")
     if least is not None and value < least:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from roque.spool import FrameSource
     from services.cli.hcam.command import Tell
 
-__all__ = ["Trimmed", "frames_of", "insist_on_room", "masters_of", "open_run", "places_of", "read_frame", "selected"]
+__all__ = [
+    "Trimmed", "frames_of", "hcm_names", "insist_on_room", "masters_of", "open_run", "places_of", "read_frame", "selected",
+]  # fmt: skip
 
 
 def open_run(values: Values) -> FrameSource:
@@ -32,9 +34,26 @@ def open_run(values: Values) -> FrameSource:
     from roque.spool import data_source
 
     if from_list(values):
-        return data_source("hf", values["flist"])
+        return data_source("hf", hcm_names(values["flist"]))
     run = values["run"].removesuffix(".fits")
     return data_source(values["source"], f"{run}.fits" if values["source"] == "hl" else run, values["first"])
+
+
+def hcm_names(path: Path) -> list[Path]:
+    """Files that a list names, as users of the HiPERCAM pipeline write it: relative to the current folder.
+
+    Raises
+    ------
+    BadInput
+        Not a list, or an empty one.
+    """
+    from roque.errors import BadInput
+    from roque.spool.hcm_list import read_names
+
+    names = [Path(name if name.endswith(".hcm") else f"{name}.hcm") for name in read_names(path)]
+    if not names:
+        raise BadInput("the list names no file", file=str(path), remedy="give one file name a line")
+    return names
 
 
 def frames_of(values: Values, source: FrameSource, tell: Tell) -> Iterator[tuple[int, Frame]]:
@@ -57,7 +76,10 @@ def frames_of(values: Values, source: FrameSource, tell: Tell) -> Iterator[tuple
             return
         if newest:
             place = max(1, source.available)
-        yield count, _trimmed(source.frame(place), values)
+        frame = source.frame(place)
+        if count == first:
+            _warn_of_trimming(frame, values, tell)
+        yield count, _trimmed(frame, values)
         count += 1
         place += 1
 
@@ -164,6 +186,15 @@ def _trimmed(frame: Frame, values: Values) -> Frame:
     from roque.frames.trim import trim
 
     return trim(frame, values["ncol"], values["nrow"]) if values.get("trim") else frame
+
+
+def _warn_of_trimming(frame: Frame, values: Values, tell: Tell) -> None:
+    """Tell of windows that cannot be trimmed, as HiPERCAM's, whose amplifiers are not known."""
+    from roque.frames.trim import AMPLIFIERS
+
+    amplifiers = {window.outamp for ccd in frame.ccds.values() for window in ccd.windows.values()}
+    if values.get("trim") and (values["ncol"] or values["nrow"]) and not amplifiers <= set(AMPLIFIERS):
+        tell.say("warning: windows whose amplifier is not known are not trimmed")
 
 
 def _wait(source: FrameSource, place: int, values: Values, tell: Tell) -> bool:

@@ -51,5 +51,6 @@ def _listing(address: str) -> str:
     except urllib.error.HTTPError as error:
         raise BadInput(f"the server answers with error {error.code}", file=address) from error
     except (OSError, ValueError, http.client.HTTPException) as error:
+        why = str(getattr(error, "reason", error)) or type(error).__name__
         remedy = "check the address in the environment, and that the server runs"
-        raise Unreachable(f"the file server does not answer ({error})", file=address, remedy=remedy) from error
+        raise Unreachable(f"the file server does not answer ({why})", file=address, remedy=remedy) from error
