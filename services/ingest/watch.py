@@ -25,7 +25,7 @@ from roque.settings import Settings
 from roque.spool import Inspected, inspect
 from roque.spool.folders import Scanner, Stat, is_raw, is_sidecar, shown
 from roque.spool.naming import folder_night, run_name, safe_name
-from roque.spool.ultra_files import xml_beside
+from roque.spool.ultra_files import same_run, xml_beside
 from roque.telemetry import logger
 from services.ingest.content import Content, file_digest
 from services.ingest.read import found_files, read_run
@@ -231,8 +231,10 @@ class Watch:
             path = row.path
             if verdict in (Verdict.NEW, Verdict.CHANGED):
                 emit(session, "run.registered", {"run": path, "version": row.version, "frames": row.frames})
+        # of files that make a run together the last grows: the others have said what they had to say
+        growing = members[-1:] if told.files else members
         for member in members:
-            self._files[member].done, self._files[member].refused = run.ended, False
+            self._files[member].done, self._files[member].refused = run.ended or member not in growing, False
         logger.info("run_registered", run=path, what=verdict.value, frames=run.frames, ended=run.ended)
         return 1
 
@@ -244,7 +246,7 @@ class Watch:
         if isinstance(error, Transient) and not refused:
             known.again = time.monotonic() + AGAIN_SECONDS
             return 0
-        if not self._silent(path):
+        if not all(self._silent(part) for part in same_run(path) if part in self._files):
             return 0
         digest = ""
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -102,9 +103,26 @@ def test_a_growing_run_is_one_run(record, settings, incoming, place, golden):
         watch.look()
         seen.append([(run.state, run.frames) for run in runs(record)])
     assert seen == [[], [], [("growing", 8)], [("growing", 21)]]
+    assert watch._undone == [str(incoming / "run002.dat")]  # the .xml alone is no reason to read the run again
     assert look(record, settings) == 1
     (run,) = runs(record)
     assert (run.state, run.frames, run.version) == ("complete", 21, 1)
+
+
+def test_a_run_whose_first_frame_takes_long_is_not_bad_though_its_xml_is_old(record, settings, incoming, place, golden):
+    place("run002.xml")
+    os.utime(incoming / "run002.xml", (1e9, 1e9))
+    xml = str(incoming / "run002.xml")
+    (incoming / "run002.dat").write_bytes((golden / "ultracam" / "run002.dat").read_bytes()[:86000])
+    watch = Watch(record, settings.model_copy(update={"silent_seconds": 600.0}), cameras(None))
+    for _ in range(3):
+        watch.look()
+        assert runs(record) == []
+        watch._files[xml].changed = -1e9  # seen long ago
+    look(record, settings)  # nobody writes it any more
+    (run,) = runs(record)
+    assert (run.state, run.frames) == ("complete", 0)
+    assert problems(run)[0][0] == "the run is cut short inside frame 1: 86000 of 86048 bytes are there"
 
 
 @pytest.mark.parametrize(("there", "missing"), [("run002.xml", "run002.dat"), ("run002.dat", "run002.xml")])

@@ -254,7 +254,7 @@ class UltraRun:
             # there is no stamp; the file was written in that night, or copied later: nothing hangs on it
             return night_of(_UNIX + self._file.status.st_mtime / DAY, longitude)
         likely = None
-        for b in range(-(-self.available // _TIMES_AT_ONCE)):
+        for b in range(-(-self.timed // _TIMES_AT_ONCE)):
             t = self._block(b)
             good = np.flatnonzero((t.reason == 0) & t.sound)
             if good.size:
@@ -264,7 +264,7 @@ class UltraRun:
         if likely is not None:
             return night_of(likely, longitude)
         raise BadInput(
-            "no frame has a time: the night cannot be told",
+            f"{'no frame has a time' if self.timed else 'the run has no frame yet'}: the night cannot be told",
             file=self._file.name,
             place="frame 1",
             remedy="put the run into a folder named after its night (YYYY-MM-DD)",

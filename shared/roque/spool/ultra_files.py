@@ -9,7 +9,7 @@ from pathlib import Path
 
 from roque.errors import NotFound
 
-__all__ = ["UltraFiles", "is_ultra_name", "ultra_files", "xml_beside"]
+__all__ = ["UltraFiles", "is_ultra_name", "same_run", "ultra_files", "xml_beside"]
 
 _RUN = re.compile(r"run\d+\.(xml|dat)(\.gz)?")
 _ENDING = re.compile(r"\.(xml|dat)(\.gz)?$")
@@ -29,12 +29,19 @@ def is_ultra_name(name: str) -> bool:
     return _RUN.fullmatch(name) is not None
 
 
+def same_run(path: str) -> tuple[str, ...]:
+    """Give the names that the files of a file's run may have; those of another file are its own."""
+    if not is_ultra_name(Path(path).name):
+        return (path,)
+    run = _ENDING.sub("", path)
+    return tuple(f"{run}{ending}{packed}" for ending in (".xml", ".dat") for packed in ("", ".gz"))
+
+
 def xml_beside(path: str, found: Container[str]) -> str | None:
     """Give the .xml of a .dat among files that were found; None for another file, or one without."""
     if not is_ultra_name(Path(path).name) or ".dat" not in path[-7:]:
         return None
-    xml = _ENDING.sub(".xml", path)
-    return next((name for name in (xml, f"{xml}.gz") if name in found), None)
+    return next((name for name in same_run(path)[:2] if name in found), None)
 
 
 def ultra_files(path: Path) -> UltraFiles:
