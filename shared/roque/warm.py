@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from roque.calibration.apply import Calibrator, Masters
+from roque.calibration.combine import combine
 from roque.calibration.masters import make_bias, make_dark, make_flat
+from roque.calibration.stack import FrameList, Stack
 from roque.frames import Frame
 from roque.instruments import load_camera
 from roque.lightcurves import Hlog
@@ -17,6 +19,7 @@ from roque.lightcurves.log_writer import LogHeader, write_log
 from roque.photometry.automatic import AutomaticApertures, automatic_apertures
 from roque.photometry.defaults import default_recipe
 from roque.photometry.reduce import Reducer
+from roque.photometry.targets import Search, find_targets
 from roque.simulation.night import simulate_night
 from roque.spool import FrameSource, data_source
 from roque.spool._ultra_decode import warm_plain_words
@@ -47,9 +50,20 @@ def warm(folder: Path) -> Iterator[str]:
         recipe = default_recipe(camera, found, binning=1)
         yield "profile fits and extraction"
         measured, _, _ = Reducer(recipe, found.apertures, masters).reduce_range(frames[:2])
+        yield "averages and targets"
+        _averages(frames, masters)
         yield "logs"
         write_log(folder / "warm.log", measured, found.apertures, LogHeader(version="warm"))
         Hlog.from_ascii(folder / "warm.log")
+
+
+def _averages(frames: list[Frame], masters: Masters) -> None:
+    """What only commands on single files need."""
+    stack = Stack(FrameList(frames), masters=masters)
+    average, _ = combine(stack, method="median")
+    combine(stack, method="clipped mean", adjust="scale", level="median")
+    window = next(iter(average.ccds["2"].windows.values()))
+    find_targets(window.data, window.geometry, Search(rmin=5.0, emax=10.0), frame=1, window="E1")
 
 
 def _apertures(frames: list[Frame], masters: Masters) -> AutomaticApertures:
