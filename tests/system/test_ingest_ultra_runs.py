@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,19 +16,22 @@ from roque.archive.schema import upgrade
 from roque.instruments import cameras
 from roque.settings import Settings, load_settings
 from services.ingest.watch import Watch
+from tests.support.sizes import Sizes
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path, size: str, sizes: Sizes) -> Iterator[Settings]:
     (tmp_path / "incoming").mkdir()
-    return load_settings(home=tmp_path / "home", incoming=[tmp_path / "incoming"], silent_seconds=0)
+    with sizes.new(size) as given:
+        yield load_settings(home=tmp_path / "home", incoming=[tmp_path / "incoming"], silent_seconds=0, **given)
 
 
 @pytest.fixture
-def record(settings: Settings) -> Record:
+def record(settings: Settings) -> Iterator[Record]:
     record = Record(settings.database)
     upgrade(record)
-    return record
+    yield record
+    record.close()
 
 
 @pytest.fixture
