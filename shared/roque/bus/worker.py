@@ -219,7 +219,7 @@ class _PoolProcess:
         except Transient as error:
             logger.warning("record_away", error=str(error), job=job_id)
             time.sleep(1.0)  # the message would be back at once
-            raise Reject(str(error), requeue=True) from error
+            raise Reject(str(error), requeue=True) from None  # its traceback would be logged for each message
 
 
 def _end_with_parent(parent: int) -> None:

@@ -22,6 +22,9 @@ __all__ = ["Context", "Handler", "JobSnapshot", "Outcome", "run_job"]
 PATIENCE_SECONDS = 60.0
 """How long a worker holds on to an answer that the database does not take."""
 
+CLAIM_SECONDS = 10.0
+"""How long a worker holds on to a message whose job it cannot claim: handed back a few times, the broker gives it up."""
+
 _Answer = TypeVar("_Answer")
 
 
@@ -89,7 +92,8 @@ def run_job(context: Context, handlers: Mapping[Kind, Handler], job_id: str, wor
     Transient
         The database does not answer; the job is as it was, or its lease runs out.
     """
-    held = claim(context.record, job_id, worker, instead=[kind.value for kind in handlers])
+    kinds = [kind.value for kind in handlers]
+    held = _insist(lambda: claim(context.record, job_id, worker, instead=kinds), CLAIM_SECONDS)
     if held is None:
         logger.debug("not_claimed", job=job_id)
         return None
@@ -136,9 +140,9 @@ def _snapshot(held: Claim, handlers: Mapping[Kind, Handler], heartbeat: Heartbea
     )
 
 
-def _insist(action: Callable[[], _Answer]) -> _Answer:
+def _insist(action: Callable[[], _Answer], seconds: float = PATIENCE_SECONDS) -> _Answer:
     # an answer that took minutes to find is not thrown away because the database restarts for seconds
-    patience = time.monotonic() + PATIENCE_SECONDS
+    patience = time.monotonic() + seconds
     delay = 0.1
     while True:
         try:

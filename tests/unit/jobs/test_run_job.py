@@ -108,6 +108,19 @@ def test_an_answer_is_kept_while_the_database_restarts(context, record, one, mon
     assert len(tries) == 4
 
 
+def test_a_message_is_kept_while_the_database_restarts(context, record, one, monkeypatch):
+    writing, away = record.writing, iter([True, True])
+
+    def restarting():
+        if next(away, False):
+            raise Unreachable("restarting")
+        return writing()
+
+    monkeypatch.setattr(record, "writing", restarting)
+    assert run_job(context, {Kind.EXPORT_REDUCTION: lambda *_: Outcome()}, one, "w") == "done"
+    assert job(record, one).attempts == 1
+
+
 def test_a_kind_that_this_worker_does_not_know_is_left_for_another(context, record, one):
     assert run_job(context, {}, one, "w") == "waiting"
     assert job(record, one).error["retry_safe"]
