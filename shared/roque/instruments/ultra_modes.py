@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from roque.errors import BadInput
 from roque.instruments import ultracam, ultraspec
-from roque.instruments.ultra import UltraHeader, UltraReadOut, Values
+from roque.instruments.ultra import UltraHeader, UltraReadOut
+from roque.instruments.ultra_values import Values
 from roque.instruments.ultracam import ultracam_read_out
 from roque.instruments.ultraspec import ultraspec_read_out
 

@@ -16,12 +16,8 @@ from roque.instruments.ultra import (
     ReadOutTime,
     UltraHeader,
     UltraReadOut,
-    Values,
-    check_frame,
-    check_inside,
-    sizes,
-    stamp_format,
 )
+from roque.instruments.ultra_values import Values, check_frame, check_inside, sizes, stamp_format
 
 __all__ = ["CCDS", "MODES", "ultracam_read_out"]
 

@@ -14,12 +14,8 @@ from roque.instruments.ultra import (
     RawWindow,
     UltraHeader,
     UltraReadOut,
-    Values,
-    check_frame,
-    check_inside,
-    sizes,
-    stamp_format,
 )
+from roque.instruments.ultra_values import Values, check_frame, check_inside, sizes, stamp_format
 
 __all__ = ["MODES", "ultraspec_read_out"]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields
 from datetime import date
-from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -27,8 +26,9 @@ from roque.spool.naming import folder_night, night_of, run_kind, run_name, split
 from roque.spool.source import RunInfo, Times, frames_from, no_frame, rows
 from roque.spool.stamps import DAY, iso_time
 from roque.spool.ultra_files import UltraFiles
+from roque.spool.ultra_problems import stamp_problems
 from roque.spool.ultra_stamps import UltraStamps, mend_early, read_ultra_stamps
-from roque.spool.ultra_times import DISORDER, REASONS, REPORTED, UltraTimes, lookback, ultra_times
+from roque.spool.ultra_times import DISORDER, REASONS, UltraTimes, lookback, ultra_times
 from roque.spool.ultra_xml import read_ultra_xml
 
 __all__ = ["UltraRun"]
@@ -104,7 +104,8 @@ class UltraRun:
     @property
     def problems(self) -> list[BadInput]:
         """What is wrong with the run although it can be read, in the order of the frames."""
-        found = [*self._size_problems(), *self._stamp_problems()]
+        stamps = stamp_problems(self.exposures(1, self.available), self._file.name) if self.available else []
+        found = [*self._size_problems(), *stamps]
         if len(found) > _MOST_PROBLEMS:
             rest = Blemish(f"{len(found) - _MOST_PROBLEMS} more problems of this kind", file=self._file.name)
             return [*found[:_MOST_PROBLEMS], rest]
@@ -279,29 +280,6 @@ class UltraRun:
                 BadInput("the run has no frames", file=self._file.name, place="byte 0", remedy="copy it again if it should")
             ]
         return [self._cut_short()]
-
-    def _stamp_problems(self) -> list[BadInput]:
-        """Numbers of the camera that jump, and ranges of frames whose time cannot be trusted."""
-        if not self.available:
-            return []
-        t = self.exposures(1, self.available)
-        why = np.where(np.isin(t.reason, REPORTED), t.reason, np.where(t.sound | (t.reason != 0), 0, DISORDER))
-        found: list[tuple[int, BadInput]] = []
-        kinds = (
-            (
-                t.out_of_order,
-                "the camera gave it another number than its place in the run",
-                "frames may have been lost before it",
-            ),
-            (t.midnight, "the date of the clock was a day behind its seconds", "none is needed: it was mended"),
-            *((why == i, REASONS[i], "the counts are used; the times are flagged") for i in np.unique(why[why > 0]).tolist()),
-        )
-        for mask, message, remedy in kinds:
-            edges = np.flatnonzero(np.diff(mask.astype(np.int8), prepend=0, append=0)).tolist()
-            for start, end in list(pairwise(edges))[::2]:
-                place = f"frame {start + 1}" if end == start + 1 else f"frames {start + 1} to {end}"
-                found.append((start, Blemish(message, file=self._file.name, place=place, remedy=remedy)))
-        return [problem for _, problem in sorted(found, key=lambda item: item[0])]
 
     def _assemble(self, number: int, windows: list[list[Window]]) -> Frame:
         t = self._block((number - 1) // _TIMES_AT_ONCE)
