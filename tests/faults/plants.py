@@ -64,7 +64,13 @@ def poison() -> None:
 
 def no_confirms() -> None:
     """Planted bug: take a message for sent when it is written to the socket."""
-    _change_app(broker_transport_options={"connect_timeout": 5})
+    from roque.bus.confirms import Confirms
+
+    def believe(self):
+        believed, self._waiting = set(self._waiting.values()), {}
+        return believed
+
+    Confirms.settle = believe
 
 
 def acknowledge_early() -> None:

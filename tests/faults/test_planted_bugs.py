@@ -23,7 +23,8 @@ from sqlalchemy.engine import make_url
 from roque.archive import Record
 from roque.archive.models import Job, Outbox
 from roque.archive.schema import upgrade
-from roque.bus.app import JOB_TASK, job_queue, make_app
+from roque.bus.app import JOB_TASK, make_app
+from roque.bus.topology import job_queue
 from roque.jobs.kinds import Kind
 from roque.jobs.life import requeue_expired, resend_all, submit
 from roque.jobs.outbox import clock

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from kombu import Connection
 
-from roque.bus.app import JOB_TASK, JOBS, job_queue, make_app
+from roque.bus.app import JOB_TASK, make_app
+from roque.bus.topology import JOBS, job_queue
 from roque.jobs.life import retry
 from tests.faults.observatory import SERVICES, worker_pid
 from tests.support.postgresql import PostgreSQLServer

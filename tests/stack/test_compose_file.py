@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from roque.bus.app import SERVICES as WORKERS
+from roque.bus.topology import SERVICES as WORKERS
 from roque.settings import Settings
 
 HOUSE = Path(__file__).resolve().parents[2]

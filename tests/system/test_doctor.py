@@ -16,7 +16,7 @@ from roque.archive import Record
 from roque.archive.models import Job
 from roque.archive.partitions import keep_partitions
 from roque.archive.schema import downgrade, upgrade
-from roque.bus.app import DEAD, JOBS, SERVICES, dead_queue, job_queue
+from roque.bus.topology import DEAD, JOBS, SERVICES, dead_queue, job_queue
 from roque.jobs.kinds import Kind
 from roque.jobs.life import submit
 from roque.settings import load_settings

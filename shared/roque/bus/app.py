@@ -1,4 +1,4 @@
-"""The Celery application: queues, delivery guarantees, and the one task."""
+"""The Celery application: delivery guarantees, and the one task."""
 
 from __future__ import annotations
 
@@ -6,47 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 from celery import Celery
-from kombu.entity import Exchange, Queue
 
-from roque.jobs.kinds import SERVICE
+from roque.bus.topology import JOBS, SERVICES, job_queue
 from roque.jobs.outbox import SCHEMA
 
-__all__ = ["DEAD", "JOBS", "JOB_TASK", "SERVICES", "dead_queue", "is_memory", "job_queue", "make_app", "read_message"]
-
-SERVICES: tuple[str, ...] = tuple(dict.fromkeys(SERVICE.values()))
-"""Services that take jobs, each with its queue."""
+__all__ = ["JOB_TASK", "is_memory", "make_app", "read_message"]
 
 JOB_TASK = "roque.job"
 """Name of the one task; its message carries ``{"v": 1, "job": ID}``."""
 
-JOBS = Exchange("roque.jobs", type="topic", durable=True)
-DEAD = Exchange("roque.dead", type="topic", durable=True)
-
-DELIVERIES = 5
-"""How often a message may be delivered before it is taken for one that no code of ours can read."""
-
 SOFT_LIMIT_SECONDS, HARD_LIMIT_SECONDS = 540, 600  # well below the broker's consumer timeout of 30 minutes
-
-
-def job_queue(service: str) -> Queue:
-    """Queue of a service. Other arguments need another version in the name: a broker refuses to redeclare for ever."""
-    return Queue(
-        f"{service}.v1",
-        exchange=JOBS,
-        routing_key=f"job.{service}",
-        durable=True,
-        queue_arguments={
-            "x-queue-type": "quorum",
-            "x-delivery-limit": DELIVERIES,
-            "x-dead-letter-exchange": DEAD.name,
-            "x-dead-letter-routing-key": f"job.{service}",
-        },
-    )
-
-
-def dead_queue() -> Queue:
-    """Queue of messages that were given up."""
-    return Queue("dead.v1", exchange=DEAD, routing_key="#", durable=True, queue_arguments={"x-queue-type": "quorum"})
 
 
 def is_memory(broker: str) -> bool:

@@ -9,11 +9,10 @@ from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
 from kombu.exceptions import OperationalError
 
-from roque.bus.app import DEAD, JOBS, SERVICES, dead_queue, job_queue
-from roque.bus.relay import EVENTS
-from roque.errors import RoqueError, Unreachable
+from roque.bus.topology import entities
+from roque.errors import BadInput, RoqueError, Unreachable
 
-__all__ = ["BrokerFacts", "QueueFacts", "examine"]
+__all__ = ["BrokerFacts", "QueueFacts", "broker_name", "examine", "refused"]
 
 _TIMEOUT = 5  # s
 _DELAYED = "celery_delayed_27"
@@ -48,21 +47,27 @@ def examine(broker: str) -> BrokerFacts:
 
     Raises
     ------
+    BadInput
+        It does not let us in.
     Unreachable
-        It does not answer, or does not let us in; the message shows no password.
+        It does not answer. No message shows the password.
     """
     connection = Connection(broker, connect_timeout=_TIMEOUT)
-    name = f"{connection.hostname}:{connection.port or 5672}/{(connection.virtual_host or '').removeprefix('/')}"
+    name = broker_name(connection)
     try:
         with connection:
             connection.ensure_connection(max_retries=1, timeout=_TIMEOUT)
             says = connection.connection.server_properties
-            entities: list[Queue | Exchange] = [JOBS, DEAD, EVENTS, *(job_queue(service) for service in SERVICES), dead_queue()]
-            found = tuple(_look(connection, entity) for entity in entities)
+            found = tuple(_look(connection, entity) for entity in entities())
             delays = _lies(connection, _DELAYED) is not None
             return BrokerFacts(name, f"{says.get('product', 'AMQP')} {says.get('version', '')}".strip(), found, delays)
     except (AMQPError, OperationalError, OSError) as error:
-        raise _refused(error, name) from None
+        raise refused(error, name) from None
+
+
+def broker_name(connection: Connection) -> str:
+    """Host, port and virtual host of a broker: what can be shown of its address."""
+    return f"{connection.hostname}:{connection.port or 5672}/{(connection.virtual_host or '').removeprefix('/')}"
 
 
 def _look(connection: Connection, entity: Queue | Exchange) -> QueueFacts:
@@ -94,15 +99,17 @@ def _lies(connection: Connection, queue: str) -> int | None:
             return None
 
 
-def _refused(error: Exception, name: str) -> RoqueError:
+def refused(error: Exception, name: str) -> RoqueError:
+    """Say in words why a broker cannot be used: `BadInput` if it does not want us, else `Unreachable`."""
     place = "setting broker_url"
     cause = error.__cause__ or error
     if isinstance(cause, AccessRefused):
-        what, remedy = "the broker does not accept user and password", "correct them, or let the user in: rabbitmqctl add_user"
-    elif isinstance(cause, NotAllowed):
-        what = "the user may not use this virtual host, or there is none of this name"
+        remedy = "correct them, or let the user in: rabbitmqctl add_user"
+        return BadInput("the broker does not accept user and password", file=name, place=place, remedy=remedy)
+    if isinstance(cause, NotAllowed):
         remedy = "rabbitmqctl add_vhost and set_permissions, or correct what follows the last / of the address"
-    else:
-        reason = getattr(cause, "strerror", None) or type(cause).__name__
-        what, remedy = f"the broker does not answer ({reason})", "check that RabbitMQ runs, and host and port of the address"
-    return Unreachable(what, file=name, place=place, remedy=remedy)
+        what = "the user may not use this virtual host, or there is none of this name"
+        return BadInput(what, file=name, place=place, remedy=remedy)
+    reason = getattr(cause, "strerror", None) or type(cause).__name__
+    remedy = "check that RabbitMQ runs, and host and port of the address"
+    return Unreachable(f"the broker does not answer ({reason})", file=name, place=place, remedy=remedy)

@@ -7,37 +7,34 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 from celery import Celery
-from kombu.connection import Connection
-from kombu.entity import Exchange
 from kombu.exceptions import OperationalError
 from kombu.messaging import Producer
-from sqlalchemy import exists, func, select, update
+from sqlalchemy import Row, exists, func, select, update
 
 from roque.archive import Record
 from roque.archive.models import Job, Outbox
 from roque.archive.news import News
-from roque.bus.app import JOB_TASK, SERVICES, dead_queue, is_memory, job_queue
-from roque.errors import Transient
+from roque.bus.app import JOB_TASK, is_memory
+from roque.bus.confirms import Confirms
+from roque.bus.topology import EVENTS, SERVICES, declare, job_queue
+from roque.errors import BadInput, Transient, Unreachable
 from roque.jobs.life import resend_all
 from roque.jobs.outbox import clock
 from roque.process import Stop
 from roque.telemetry import logger
 
-__all__ = ["EVENTS", "Relay", "unforked"]
-
-EVENTS = Exchange("roque.events", type="topic", durable=True)
-"""Exchange of events, for whoever listens: JSON with a schema version, the event's name as the routing key."""
+__all__ = ["Relay", "unforked"]
 
 BATCH = 500
 LOOK_SECONDS = 0.03
 """Time between two looks for news."""
 
-_LONGEST_PAUSE_SECONDS = 10.0
-_PUBLISH_SECONDS = 10.0
+_PAUSE_SECONDS = 0.5
 
 # SQLite's locks, in memory as in files, do not survive a fork while another thread uses them: no fork during a look, and
 # no connection between two
@@ -63,7 +60,7 @@ class Relay:
         self._stop = Stop()
         self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
         self.connected = False
-        """Whether the broker is reached."""
+        """Whether the broker is reached, and takes messages."""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -83,6 +80,8 @@ class Relay:
             self._begin()
             while not self._stop.is_set():
                 self._connected()
+        except BadInput:  # was told
+            pass
         finally:
             if not self._stop.is_set():  # a worker without its relay would sit there and look well
                 os.kill(os.getpid(), signal.SIGTERM)
@@ -100,33 +99,40 @@ class Relay:
 
     def _connected(self) -> None:
         """Relay over one connection to the broker, until that breaks."""
-        connection = self._app.connection_for_write()
+        confirms = Confirms(self._app)
+        connection = confirms.connection
         broken = (*connection.connection_errors, *connection.channel_errors, OperationalError, OSError)
-        pause = 0.5
         try:
             with connection:
-                producer = _declared(connection, memory=self._memory)
-                self.connected = True
+                declare(connection)
+                producer = Producer(connection.default_channel) if self._memory else confirms.begin()
                 news = News(self._record)
                 while not self._stop.wait(LOOK_SECONDS):
-                    if news.any():
-                        self._look(producer)
+                    if not self._memory:
+                        confirms.serve()
+                    self.connected = not confirms.blocked
+                    if self.connected and news.any():
+                        self._look(producer, confirms)
+        except BadInput as error:  # nobody but a person can put that right
+            logger.error("relay_ends", error=str(error))
+            raise
         except (Transient, *broken) as error:
+            logger.warning("relay_waits", error=str(error) or type(error).__name__, seconds=_PAUSE_SECONDS)
+            self._stop.wait(_PAUSE_SECONDS)
+        finally:
             self.connected = False
-            logger.warning("relay_waits", error=str(error) or type(error).__name__, seconds=pause)
-            self._stop.wait(pause)
 
-    def _look(self, producer: Producer) -> None:
+    def _look(self, producer: Producer, confirms: Confirms) -> None:
         with unforked(self._record):
-            while not self._stop.is_set():
+            while not self._stop.is_set() and not confirms.blocked:
                 with self._record.reading() as session:
                     if not session.scalar(select(exists().where(Outbox.sent_at.is_(None)))):
                         return
-                if self._send(producer) < BATCH:
+                if self._send(producer, confirms) < BATCH:
                     return
 
-    def _send(self, producer: Producer) -> int:
-        """Send a batch. A crash before the commit sends it twice, which changes nothing."""
+    def _send(self, producer: Producer, confirms: Confirms) -> int:
+        """Send a batch, and mark what the broker has. A crash before the commit sends it twice, which changes nothing."""
         with self._record.writing() as session:
             rows = session.execute(
                 select(Outbox.id, Outbox.topic, Outbox.payload, Outbox.job_id)
@@ -136,31 +142,30 @@ class Relay:
                 .limit(BATCH)
                 .with_for_update(of=Outbox, skip_locked=True)
             ).all()
-            for _, topic, payload, job_id in rows:
-                self._publish(producer, topic, payload, job_id)
-            session.execute(update(Outbox).where(Outbox.id.in_([row.id for row in rows])).values(sent_at=clock(session)))
+            for row in rows:
+                self._publish(producer, confirms, row)
+            sent = [row.id for row in rows]
+            if not self._memory:
+                confirmed = confirms.settle()
+                sent = [number for number in sent if str(number) in confirmed]
+            session.execute(update(Outbox).where(Outbox.id.in_(sent)).values(sent_at=clock(session)))
+        if len(sent) < len(rows) and not confirms.blocked:
+            # with a new connection everything is declared again: somebody may have deleted a queue
+            raise Unreachable(f"{len(rows) - len(sent)} messages were not taken by the broker", remedy="they are sent again")
         return len(rows)
 
-    def _publish(self, producer: Producer, topic: str, payload: dict[str, Any], job_id: str | None) -> None:
-        area, _, service = topic.partition(".")
+    def _publish(self, producer: Producer, confirms: Confirms, row: Row[Any]) -> None:
+        area, _, service = row.topic.partition(".")
         if area == "job" and service in SERVICES:
-            self._app.send_task(
-                JOB_TASK, (payload,), task_id=job_id, queue=job_queue(service).name, producer=producer, retry=False
-            )
+            queue = job_queue(service).name
+            send = partial(self._app.send_task, JOB_TASK, (row.payload,), task_id=row.job_id, queue=queue)
+            if self._memory:
+                send(producer=producer, retry=False)
+            else:
+                confirms.publish(str(row.id), partial(send, producer=producer, retry=False, mandatory=True))
         elif not self._memory:
-            producer.publish(
-                payload, exchange=EVENTS, routing_key=topic, serializer="json", delivery_mode=2, timeout=_PUBLISH_SECONDS
-            )
-
-
-def _declared(connection: Connection, *, memory: bool) -> Producer:
-    """Make a producer; what it sends has somewhere to go, whoever is started first."""
-    channel = connection.default_channel
-    for queue in [job_queue(service) for service in SERVICES] + ([] if memory else [dead_queue()]):
-        queue(channel).declare()
-    if not memory:
-        EVENTS(channel).declare()
-    return Producer(channel)
+            event = partial(producer.publish, row.payload, exchange=EVENTS, routing_key=row.topic, serializer="json")
+            confirms.publish(str(row.id), partial(event, delivery_mode=2))
 
 
 @contextmanager

@@ -28,9 +28,11 @@ from roque.archive import Record
 from roque.archive.models import Job
 from roque.archive.products import ProductStore
 from roque.archive.schema import insist_on_tables, wait_for_tables
-from roque.bus.app import SERVICES, is_memory, job_queue, make_app
+from roque.bus.app import is_memory, make_app
 from roque.bus.memory import wake
+from roque.bus.reach import reach_broker
 from roque.bus.relay import Relay, unforked
+from roque.bus.topology import SERVICES, job_queue
 from roque.bus.watchdog import IDLE_SECONDS, Progress, Watchdog
 from roque.errors import BadInput, RoqueError, Transient, Unreachable
 from roque.health import STUCK_SECONDS, Checks, serve_health
@@ -119,7 +121,11 @@ def serve_jobs(settings: Settings, services: Sequence[str], handlers: Mapping[Ki
         quiet=True,
     )
     logger.info("started", pid=os.getpid(), processes=processes, services=list(services))
-    if not _tables_are_there(settings):
+    stop = stop_on_signals()
+    if not (_tables_are_there(settings, stop) and (is_memory(settings.broker) or reach_broker(app, stop))):
+        return 0
+    _stop_on_signals()
+    if stop.is_set():  # asked before that
         return 0
     record = Record(settings.database)
     progress = Progress(processes, _under_way, lambda: _lying(app, services, settings.broker, record))
@@ -185,9 +191,8 @@ def _checks(service: str, record: Record, relay: Relay, watchdog: Watchdog) -> C
     return Checks(stuck, ready, metrics)
 
 
-def _tables_are_there(settings: Settings) -> bool:
+def _tables_are_there(settings: Settings, stop: threading.Event) -> bool:
     """Wait for the record; false if told to stop before. Nothing is left open: the pool is forked after it."""
-    stop = stop_on_signals()
     record = Record(settings.database)
     try:
         wait_for_tables(record, stop)

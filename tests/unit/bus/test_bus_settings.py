@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from roque.bus.app import DEAD, SERVICES, dead_queue, job_queue, make_app, read_message
+from roque.bus.app import make_app, read_message
+from roque.bus.topology import DEAD, SERVICES, dead_queue, job_queue
 from roque.bus.worker import load_handlers
 from roque.errors import BadInput
 
