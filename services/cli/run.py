@@ -11,6 +11,7 @@ from services.cli.options import run_argument
 from services.cli.output import Column, days, json_line, json_option, table
 from services.cli.run_work import cancel, retry
 from services.cli.selection import filter_options
+from services.cli.watch import watch
 
 if TYPE_CHECKING:
     from roque.archive.progress import RunState
@@ -82,8 +83,8 @@ def show(app: App, name: str, *, as_json: bool) -> None:
         print_report(report)
 
 
-run.add_command(cancel)
-run.add_command(retry)
+for _command in (watch, cancel, retry):
+    run.add_command(_command)
 
 
 def _plain(run: RunSummary, come_to: RunState) -> dict[str, object]:
