@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import create_engine, event
+from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session
@@ -81,9 +81,18 @@ class Record:
             session.expunge_all()
 
     @contextmanager
-    def writing(self) -> Iterator[Session]:
-        """Give a session that is committed at the end, or rolled back as a whole on any error."""
+    def writing(self, *, lasting: bool = True) -> Iterator[Session]:
+        """Give a session that is committed at the end, or rolled back as a whole on any error.
+
+        Parameters
+        ----------
+        lasting : bool
+            Whether the commit waits until it is on PostgreSQL's disk. If not, a crash of the server may take it back, whole;
+            everybody else sees it at once all the same.
+        """
         with typed(self.name), Session(self._writer, expire_on_commit=False) as session, session.begin():
+            if not lasting and not self.is_sqlite:
+                session.execute(text("SET LOCAL synchronous_commit TO off"))
             yield session
 
     def close(self) -> None:

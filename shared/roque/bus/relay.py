@@ -132,8 +132,8 @@ class Relay:
                     return
 
     def _send(self, producer: Producer, confirms: Confirms) -> int:
-        """Send a batch, and mark what the broker has. A crash before the commit sends it twice, which changes nothing."""
-        with self._record.writing() as session:
+        """Send a batch, and mark what the broker has. A crash before that is on the disk sends it twice: it changes nothing."""
+        with self._record.writing(lasting=False) as session:
             rows = session.execute(
                 select(Outbox.id, Outbox.topic, Outbox.payload, Outbox.job_id)
                 .outerjoin(Job, Job.id == Outbox.job_id)

@@ -90,7 +90,8 @@ def claim(
         None: there is no such job, or it is not to be done now. The message that led here has no more to say.
     """
     token = str(uuid4())
-    with record.writing() as session:
+    # a claim that a crash of the server takes back is a claim lost: the answer is refused, and the job is sent again
+    with record.writing(lasting=False) as session:
         now = clock(session)
         urgent = _more_urgent(session, job_id, instead)
         row = session.execute(
@@ -141,7 +142,7 @@ def _more_urgent(session: Session, job_id: str, kinds: Collection[str]) -> str |
 
 def renew(record: Record, held: Claim) -> bool:
     """Lengthen the lease; false if the claim is lost."""
-    with record.writing() as session:
+    with record.writing(lasting=False) as session:
         found = session.execute(
             update(Job).where(*_mine(held)).values(lease_until=clock(session) + held.lease).returning(Job.id)
         ).all()

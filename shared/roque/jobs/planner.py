@@ -44,9 +44,6 @@ REFERENCE_FRAMES = 10
 
 MASTER_KINDS = ("bias", "dark", "flat")
 
-ARCHIVE_SECONDS = 1.0
-"""How long a pass looks at runs of the archive: a live run waits no longer for the planner."""
-
 ARCHIVE_RUNS = 200
 """Runs of the archive that a pass looks at, at most."""
 
@@ -58,6 +55,7 @@ class Policy:
     calibration_wait: dt.timedelta = dt.timedelta(minutes=10)  # how long a run waits for masters that nobody has begun
     resend_after: dt.timedelta = dt.timedelta(seconds=30)  # a queued job that nobody claimed for so long gets a new message
     archive_slots: int = 1_000  # runs of the archive that are worked on at the same time
+    archive_time: dt.timedelta = dt.timedelta(seconds=1)  # how long a pass looks at them: a live run waits no longer
 
 
 def has_work(record: Record, now: dt.datetime) -> bool:
@@ -89,7 +87,7 @@ def plan(record: Record, now: dt.datetime, policy: Policy) -> int:
         live = _in_order(session, live_runs(now))
     for run_id in live:
         _look_at(record, run_id, now, policy)
-    end = time.monotonic() + ARCHIVE_SECONDS
+    end = time.monotonic() + policy.archive_time.total_seconds()
     with record.reading() as session:
         archive = _archive(session, now, policy)
     for run_id in archive:

@@ -13,7 +13,7 @@ from roque.archive import Record
 from roque.archive.models import ApertureSet, Base, Instrument, Night, Recipe, Reduction, Run
 from roque.archive.partitions import keep_partitions
 from roque.archive.schema import upgrade
-from tests.support.servers import Fresh
+from tests.support.servers import Servers
 
 NOW = dt.datetime(2024, 5, 2, tzinfo=dt.UTC)
 
@@ -37,8 +37,8 @@ def file_record(empty_record: Path, tmp_path: Path):
 
 
 @pytest.fixture(scope="session")
-def tables_on_server(new_database: Fresh):
-    with new_database() as url:
+def tables_on_server(servers: Servers):
+    with servers.new_database() as url:
         record = Record(url)
         upgrade(record)
         yield record

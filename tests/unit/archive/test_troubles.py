@@ -18,7 +18,7 @@ from sqlalchemy.engine import make_url
 from roque.archive import Record
 from roque.archive.bulk import insert_measurements
 from roque.archive.console import ask
-from roque.archive.models import Night, Run
+from roque.archive.models import Instrument, Night, Run
 from roque.archive.troubles import typed
 from roque.errors import BadInput, Transient, Unreachable
 from roque.photometry.measurements import empty
@@ -251,3 +251,17 @@ def test_a_service_is_known_to_the_server_by_its_name(postgresql_url, tmp_path):
     command = [sys.executable, "-m", "services.planner"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
     assert re.fullmatch("roque planner\n", done.stdout)
+
+
+def test_a_commit_waits_for_the_disk_unless_it_need_not_last(server_record):
+    with server_record.writing(lasting=False) as session:
+        assert session.scalar(text("SHOW synchronous_commit")) == "off"
+    with server_record.writing() as session:
+        assert session.scalar(text("SHOW synchronous_commit")) == "on"
+
+
+def test_a_commit_that_need_not_last_is_one_on_a_file_too(file_record):
+    with file_record.writing(lasting=False) as session:
+        session.add(Instrument(name="camera"))
+    with file_record.reading() as session:
+        assert session.scalar(select(Instrument.name)) == "camera"

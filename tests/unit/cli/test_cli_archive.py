@@ -46,7 +46,7 @@ def places(request, tmp_path):
     if request.param == "sqlite":
         yield [Place(tmp_path / name, f"sqlite:///{tmp_path / name / 'record.sqlite'}") for name in ("one", "two")]
         return
-    new_database = request.getfixturevalue("new_database")
+    new_database = request.getfixturevalue("servers").new_database
     with new_database() as first, new_database() as second:
         yield [Place(tmp_path / "one", first), Place(tmp_path / "two", second)]
 

@@ -129,7 +129,7 @@ def test_what_is_live(house, night, more, live):
 
 def test_the_archive_has_so_many_slots_and_the_live_run_needs_none(house):
     archive = {house.run(f"run{n:04d}", night=LONG_AGO) for n in range(1, 31)}
-    policy = Policy(calibration_wait=dt.timedelta(0), archive_slots=10)
+    policy = Policy(calibration_wait=dt.timedelta(0), archive_slots=10, archive_time=dt.timedelta(minutes=5))
     plan(house.record, NOW, policy)
     assert len(house.jobs()) == 10
     live = house.run("run0031")
