@@ -215,3 +215,49 @@ def test_a_server_that_is_not_there_stalls_or_errs_is_told_within_its_second(hca
         monkeypatch.setenv("HIPERCAM_DEFAULT_URL", f"127.0.0.1:{silent.server_address[1]}/")
         assert hcam("hls")[0] == 3
     assert hcam("hls")[0] == 3
+
+
+def test_the_first_frame_0_of_ltimes_is_the_newest_and_the_last_ends_json_too(hcam):
+    rows = [json.loads(line) for line in hcam("ltimes", "run=run0008", "first=2", "last=3", "--json")[1].splitlines()]
+    assert [row["frame"] for row in rows] == [2] * 5 + [3] * 5
+    assert [line.split()[0] for line in hcam("ltimes", "run=run0008", "first=0")[1].splitlines()] == ["10"]
+
+
+ORIGINS = {"HICKS": "hicks", "PT5M": "pt5m", "ROSA": "rosa", "INTWFC": "intwfc", "LTIO": "ltio", "LTRISE": "ltrise"}
+ORIGINS |= {"LCOGT": "lcogt", "WHTCAM": "whtcam", "OSIRIS+": "osirisplus"}
+
+
+@pytest.mark.parametrize("origin", ORIGINS)
+def test_fits2hcm_writes_every_keyword_of_the_pipelines_files(hcam, golden, tmp_path, origin):
+    folder = golden / "foreign" / ORIGINS[origin]
+    names = [path.stem for path in sorted((folder / "raw").iterdir())]
+    for name in names:
+        (tmp_path / f"{name}.fits").symlink_to(folder / "raw" / f"{name}.fits")
+    (tmp_path / "files.lis").write_text("\n".join(names))  # extensions may be left out
+    assert hcam("fits2hcm", "files", origin)[0] == 0
+    for name in names:
+        with fits.open(f"{name}.hcm") as ours, fits.open(folder / f"{name}.hcm") as theirs:
+            # BITPIX and what goes with it say how counts are stored
+            left_out = {"BITPIX", "BSCALE", "BZERO", "EXTNAME"} | ({"LLX", "LLY"} if origin == "INTWFC" else set())
+            for index, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
+                if origin == "LTRISE" and index == 0:
+                    left_out |= {"MJDINT", "MJDFRAC"}  # they stand with the CCD here
+                wanted = {k: v for k, v in other.header.items() if k not in left_out}
+                assert {k: mine.header.get(k) for k in wanted if isinstance(wanted[k], str | int)} == {
+                    k: v for k, v in wanted.items() if isinstance(v, str | int)
+                }
+                for key, value in wanted.items():
+                    assert not isinstance(value, float) or mine.header[key] == pytest.approx(value, abs=4e-11, rel=1e-15)
+            assert "MJDINT" in ours[1].header
+
+
+def test_fits2hcm_replaces_files_only_where_it_may(hcam, golden, tmp_path):
+    raw = golden / "foreign" / "rosa" / "raw" / "rosa_1.fits"
+    (tmp_path / "files.lis").write_text(f"{raw}\n")
+    assert hcam("fits2hcm", "files", "ROSA", "overwrite=no")[0] == 0
+    status, _, err = hcam("fits2hcm", "files", "ROSA", "overwrite=no")
+    assert status == 1
+    assert "rosa_1.hcm: the file exists already" in err
+    status, _, err = hcam("fits2hcm", "files", "LTIO")
+    assert status == 1
+    assert "keyword CCDWXOFF is missing" in err

@@ -28,6 +28,8 @@ ORIGINS = {
 }
 """Description of the camera that each origin stands for."""
 
+_DAY = 86400.0
+
 
 @hcam_command(
     Parameter("flist", in_file(".lis"), "files", "list of FITS files"),
@@ -49,8 +51,11 @@ def fits2hcm(values: Values, tell: Tell) -> None:
 
     camera = load_camera(ORIGINS[values["origin"]])
     for number, name in enumerate(read_names(values["flist"]), start=1):
-        made = Path(f"{Path(name).name.partition('.')[0]}.hcm")
-        write_hcm(made, _read(Path(name), camera, number), overwrite=values["overwrite"])
+        path = Path(name)
+        if not path.exists() and Path(f"{name}.fits").exists():
+            path = Path(f"{name}.fits")
+        made = Path(f"{path.name.partition('.')[0]}.hcm")
+        write_hcm(made, _read(path, camera, number), overwrite=values["overwrite"])
         tell.made(made)
 
 
@@ -62,7 +67,9 @@ def _read(path: Path, camera: CameraDescription, number: int) -> Frame:
     with data_source("fits", path, camera=camera) as source:
         frame = source.frame(1)
     ccd = next(iter(frame.ccds.values()))
-    times = {"TIMSTAMP": iso_time(ccd.mjd_int, ccd.mjd_frac), "MJDUTC": ccd.mjd}
+    milliseconds = round(ccd.mjd_frac * _DAY * 1e3)
+    stamp = iso_time(ccd.mjd_int, milliseconds / (_DAY * 1e3)).removesuffix("000000")
+    times = {"TIMSTAMP": stamp, "MJDUTC": ccd.mjd}
     # the Liverpool Telescope's time stamp is its start; the middle stands with the CCD
     if camera.site.telescope == "LT" and "DATE-OBS" in frame.header:
         times["TIMSTAMP"] = frame.header["DATE-OBS"]

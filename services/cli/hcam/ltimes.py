@@ -34,10 +34,13 @@ def ltimes(values: Values, tell: Tell) -> None:
     from services.cli.hcam.runs import open_run, places_of
 
     with open_run(values) as source:
-        places = places_of(values, source, getattr(source, "timed", None))
+        timed = getattr(source, "timed", source.available)
+        # 0 is the newest frame
+        places = places_of(values | {"first": values["first"] or timed}, source, timed)
         if tell.as_json:
-            chosen = source.times()
-            for row in chosen[(chosen["frame"] >= source.frame(places[0]).number)]:
+            times = source.times()
+            ccds = len(times) // max(1, source.available)
+            for row in times[ccds * (places[0] - 1) : ccds * places[-1]]:
                 tell.line("", **dict(zip(row.dtype.names, row.tolist(), strict=True)))
             return
         lines = list_times(source, places[0], places[-1], digits=values["tdigit"], exposure_digits=values["edigit"])

@@ -94,12 +94,12 @@ def places_of(values: Values, source: FrameSource, available: int | None = None)
     """
     from roque.errors import NotFound
 
-    first, last = values.get("first", 1), values.get("last", 0)
+    first, last = max(1, values.get("first", 1)), values.get("last", 0)
     available = source.available if available is None else available
     end = min(last, available) if last else available
     if first > end:
         raise NotFound(f"no frame from {first} to {last or 'the end'}: the run has {available}", file=named_like_input(values))
-    return list(range(max(1, first), end + 1))
+    return list(range(first, end + 1))
 
 
 class Trimmed:
