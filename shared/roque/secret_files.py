@@ -68,9 +68,13 @@ def check_address(address: str, setting: str, schemes: Collection[str], file: Pa
     try:
         parts = urlsplit(address)
         _ = parts.port
+        # a piece of the password would be taken for the host, and shown as such
+        torn = parts.scheme != "sqlite" and ("@" in parts.path + parts.query or parts.fragment or parts.netloc.count("@") > 1)
     except ValueError:
-        parts, wanted = urlsplit(""), f"{wanted}; in a password every / : @ # ? % is written as %XX"
-    if parts.scheme.partition("+")[0] not in schemes:
+        parts, torn = urlsplit(""), True
+    if torn:
+        wanted = f"{wanted}; in a password every / : @ # ? % is written as %XX"
+    if torn or parts.scheme.partition("+")[0] not in schemes:
         raise BadInput(
             "this is no address that can be used", file=str(file) if file else None, place=f"setting {setting}", remedy=wanted
         )

@@ -72,8 +72,8 @@ class Relay:
 
     @property
     def age(self) -> float:
-        """Seconds since the relay last looked around."""
-        return self._stop.age
+        """Seconds since the relay last looked around; 0 before it has begun."""
+        return self._stop.age if self._thread.is_alive() else 0.0
 
     def _run(self) -> None:
         try:

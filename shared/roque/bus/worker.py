@@ -121,20 +121,18 @@ def serve_jobs(settings: Settings, services: Sequence[str], handlers: Mapping[Ki
         quiet=True,
     )
     logger.info("started", pid=os.getpid(), processes=processes, services=list(services))
-    stop = stop_on_signals()
-    if not (_tables_are_there(settings, stop) and (is_memory(settings.broker) or reach_broker(app, stop))):
-        return 0
-    _stop_on_signals()
-    if stop.is_set():  # asked before that
-        return 0
     record = Record(settings.database)
-    progress = Progress(processes, _under_way, lambda: _lying(app, services, settings.broker, record))
-    with (
-        Relay(Record(settings.database), app, settings.broker) as relay,
-        Watchdog(progress) as watchdog,
-        serve_health(settings, _checks(_name(services), record, relay, watchdog)),
-    ):
-        worker.start()
+    relay = Relay(Record(settings.database), app, settings.broker)
+    watchdog = Watchdog(Progress(processes, _under_way, lambda: _lying(app, services, settings.broker, record)))
+    with serve_health(settings, _checks(_name(services), record, relay, watchdog)):
+        stop = stop_on_signals()
+        if not (_tables_are_there(settings, stop) and (is_memory(settings.broker) or reach_broker(app, stop))):
+            return 0
+        _stop_on_signals()
+        if stop.is_set():  # asked before that
+            return 0
+        with relay, watchdog:
+            worker.start()
     logger.info("stopped")
     return int(worker.exitcode or 0)
 
