@@ -228,14 +228,14 @@ class Watch:
             if known_files(session, info.instrument, info.night, info.name) != known:
                 raise Transient("another process has registered the run meanwhile", file=members[0])
             row = register(session, run, verdict, clock(session))
-            path = row.path
+            path, trace = row.path, row.trace
             if verdict in (Verdict.NEW, Verdict.CHANGED):
                 emit(session, "run.registered", {"run": path, "version": row.version, "frames": row.frames})
         # of files that make a run together the last grows: the others have said what they had to say
         growing = members[-1:] if told.files else members
         for member in members:
             self._files[member].done, self._files[member].refused = run.ended or member not in growing, False
-        logger.info("run_registered", run=path, what=verdict.value, frames=run.frames, ended=run.ended)
+        logger.info("run_registered", run=path, trace=trace, what=verdict.value, frames=run.frames, ended=run.ended)
         return 1
 
     def _failure(self, path: str, error: RoqueError | OSError) -> int:

@@ -29,7 +29,7 @@ from roque.jobs.kinds import BuildMaster, ExportReduction, Kind, PrepareReductio
 from roque.jobs.outbox import emit
 from roque.jobs.priority import is_live, live_runs, priority_of, promote_calibrations
 from roque.jobs.standing import master_stands, reinstate_products, standing_reduction, take_up
-from roque.telemetry import logger
+from roque.telemetry import about, logger
 
 __all__ = ["Policy", "advance", "has_work", "plan"]
 
@@ -123,7 +123,8 @@ def _look_at(record: Record, run_id: int, now: dt.datetime, policy: Policy) -> N
         with record.writing() as session:
             run = session.get(Run, run_id, with_for_update={"of": Run})
             if run is not None and run.unsettled:
-                _plan_run(session, run, now, policy)
+                with about(run=run.path, trace=run.trace):
+                    _plan_run(session, run, now, policy)
     except Transient:
         raise
     except RoqueError as error:
@@ -182,7 +183,7 @@ def _range_under_way(session: Session, reduction: Reduction) -> str | None:
 def _cannot(run: Run, error: RoqueError) -> None:
     run.problems = [*run.problems, {**problem(error), "stage": PLANNING}]
     _settle(run)
-    logger.warning("run_not_planned", run=run.path, error=str(error))
+    logger.warning("run_not_planned", run=run.path, trace=run.trace, error=str(error))
 
 
 def _plan_run(session: Session, run: Run, now: dt.datetime, policy: Policy) -> None:
