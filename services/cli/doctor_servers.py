@@ -115,7 +115,7 @@ def _work(session: Session) -> Iterator[Finding]:
     """Whether the jobs that are queued are taken up, and whether some have failed."""
     from sqlalchemy import func, select
 
-    from roque.archive.models import Job
+    from roque.archive.models import DeadLetter, Job
     from roque.jobs.outbox import clock
 
     now = clock(session)
@@ -129,6 +129,9 @@ def _work(session: Session) -> Iterator[Finding]:
     for service, since in idle:
         do = f"start one: 'roque up', or python -m services.{service}; its log says what hinders it"
         yield warn("work", f"no worker takes the jobs of {service}: one is queued for {_long(now - since)}", do)
+    letters = session.scalar(select(func.count()).where(DeadLetter.state == "new"))
+    if letters:
+        yield warn("dead letters", f"{letters} messages that nobody could read", "'roque job dead list' shows them")
     if counts.get("failed"):
         yield warn("work", f"jobs: {text}", "'roque run list --state failed' says why; mend it, then 'roque run retry'")
     elif not idle:
@@ -166,7 +169,7 @@ def _queues(facts: BrokerFacts) -> Iterator[Finding]:
         )
     dead = sum(queue.messages or 0 for queue in facts.declared if queue.name.startswith("dead."))
     if dead:
-        yield warn("dead letters", f"{dead} messages that nobody could read", "'roque job dead list' shows them")
+        yield warn("dead letters", f"the broker has {dead} that nobody could read", "start a worker: it takes them in")
     if facts.delays:
         yield ok("delay queues", "28 queues celery_delayed_0 to 27 are Celery's own: expected, and empty")
 

@@ -1,4 +1,4 @@
-"""`roque job`: list, show, submit, cancel and retry jobs."""
+"""`roque job`: list, show, submit, cancel and retry jobs; see what messages died."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from services.cli.app import App, pass_app
+from services.cli.job_dead import dead
 from services.cli.job_work import cancel, retry
 from services.cli.output import Column, colour, field, json_line, json_option, moment, table
 from services.cli.run_work import submit
@@ -95,7 +96,7 @@ def show(app: App, job_id: str, *, as_json: bool) -> None:
         _print(entry)
 
 
-for _command in (submit, cancel, retry):
+for _command in (submit, cancel, retry, dead):
     job.add_command(_command)
 
 

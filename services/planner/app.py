@@ -11,6 +11,7 @@ from roque.archive.news import News
 from roque.archive.products import ProductStore
 from roque.archive.schema import wait_for_tables
 from roque.errors import Transient
+from roque.jobs.letters import sweep_letters
 from roque.jobs.outbox import clock, sweep_outbox
 from roque.jobs.planner import Policy, has_work, plan
 from roque.settings import Settings
@@ -42,7 +43,9 @@ def work(settings: Settings, stop: threading.Event) -> None:
             if time.monotonic() - swept > SWEEP_SECONDS:
                 store.sweep(record, dt.timedelta(hours=1))
                 with record.writing() as session:
-                    sweep_outbox(session, clock(session))
+                    now = clock(session)
+                    sweep_outbox(session, now)
+                    sweep_letters(session, now)
                 swept = time.monotonic()
         except Transient as error:
             logger.warning("planner_waits", error=str(error))

@@ -19,6 +19,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Text,
@@ -32,6 +33,7 @@ __all__ = [
     "Aperture",
     "ApertureSet",
     "Base",
+    "DeadLetter",
     "Frame",
     "Instrument",
     "Job",
@@ -451,3 +453,21 @@ class Outbox(Base):
     payload: Mapped[dict[str, Any]]
     created_at: Mapped[dt.datetime]
     sent_at: Mapped[dt.datetime | None]
+
+
+class DeadLetter(Base):
+    """A message that was given up, as the broker had it: nothing in it can be trusted."""
+
+    __tablename__ = "dead_letter"
+    __table_args__ = (_states("new", "replayed", "dropped"), Index("ix_dead_letter_state", "state"))
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    key: Mapped[str] = mapped_column(unique=True)  # digest: the same death told twice is one
+    state: Mapped[str] = mapped_column(default="new")
+    queue: Mapped[str]  # where it died
+    reason: Mapped[str]  # the broker's word: rejected, delivery_limit ...
+    properties: Mapped[dict[str, Any]]
+    headers: Mapped[dict[str, Any]]  # x-death among them
+    body: Mapped[bytes] = mapped_column(LargeBinary)  # at most the beginning of it
+    size: Mapped[int]  # of the whole body, bytes
+    received_at: Mapped[dt.datetime]
+    settled_at: Mapped[dt.datetime | None]  # replayed or dropped

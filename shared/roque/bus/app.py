@@ -62,6 +62,7 @@ def make_app(broker: str, do: Callable[[str], None]) -> Celery:
         task_default_exchange_type=JOBS.type,
         task_default_routing_key=f"job.{SERVICES[0]}",
         task_default_queue_type="quorum",
+        worker_consumer="roque.bus.consumer:Consumer",
         worker_prefetch_multiplier=1,
         worker_lost_wait=1.0,
         worker_max_tasks_per_child=200,

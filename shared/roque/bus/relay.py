@@ -15,14 +15,17 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 from kombu.messaging import Producer
 from sqlalchemy import Row, exists, func, select, update
+from sqlalchemy.orm import Session
 
 from roque.archive import Record
 from roque.archive.models import Job, Outbox
 from roque.archive.news import News
 from roque.bus.app import JOB_TASK, is_memory
 from roque.bus.confirms import Confirms
+from roque.bus.letters import DeadLetters, send_again
 from roque.bus.topology import EVENTS, SERVICES, declare, job_queue
 from roque.errors import BadInput, Transient, Unreachable
+from roque.jobs.letters import REPLAY
 from roque.jobs.life import resend_all
 from roque.jobs.outbox import clock
 from roque.process import Stop
@@ -106,10 +109,14 @@ class Relay:
             with connection:
                 declare(connection)
                 producer = Producer(connection.default_channel) if self._memory else confirms.begin()
+                letters = None if self._memory else DeadLetters(connection)
                 news = News(self._record)
                 while not self._stop.wait(LOOK_SECONDS):
-                    if not self._memory:
+                    if letters is not None:
                         confirms.serve()
+                        if letters.any:
+                            with unforked(self._record):
+                                letters.store(self._record)
                     self.connected = not confirms.blocked
                     if self.connected and news.any():
                         self._look(producer, confirms)
@@ -143,7 +150,7 @@ class Relay:
                 .with_for_update(of=Outbox, skip_locked=True)
             ).all()
             for row in rows:
-                self._publish(producer, confirms, row)
+                self._publish(session, producer, confirms, row)
             sent = [row.id for row in rows]
             if not self._memory:
                 confirmed = confirms.settle()
@@ -154,7 +161,7 @@ class Relay:
             raise Unreachable(f"{len(rows) - len(sent)} messages were not taken by the broker", remedy="they are sent again")
         return len(rows)
 
-    def _publish(self, producer: Producer, confirms: Confirms, row: Row[Any]) -> None:
+    def _publish(self, session: Session, producer: Producer, confirms: Confirms, row: Row[Any]) -> None:
         area, _, service = row.topic.partition(".")
         if area == "job" and service in SERVICES:
             queue = job_queue(service).name
@@ -163,6 +170,8 @@ class Relay:
                 send(producer=producer, retry=False)
             else:
                 confirms.publish(str(row.id), partial(send, producer=producer, retry=False, mandatory=True))
+        elif row.topic == REPLAY and not self._memory:
+            send_again(session, row.payload.get("letter"), producer, partial(confirms.publish, str(row.id)))
         elif not self._memory:
             event = partial(producer.publish, row.payload, exchange=EVENTS, routing_key=row.topic, serializer="json")
             confirms.publish(str(row.id), partial(event, delivery_mode=2))
