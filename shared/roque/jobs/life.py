@@ -269,7 +269,17 @@ def retry(session: Session, job_id: str) -> Job:
     session.execute(
         update(Job)
         .where(Job.id.in_(again), Job.state.in_(_ENDED_BADLY))
-        .values(state="waiting", reason=None, attempts=0, lost=0, error=None, not_before=None, finished_at=None)
+        .values(
+            state="waiting",
+            reason=None,
+            attempts=0,
+            lost=0,
+            error=None,
+            not_before=None,
+            finished_at=None,
+            trace=select(Run.trace).where(Run.id == Job.run_id).scalar_subquery(),
+        )
+        .execution_options(synchronize_session="fetch")
     )
     wake(session, now, again)
     return job

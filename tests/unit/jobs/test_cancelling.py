@@ -41,7 +41,7 @@ def begun(house, **more):
 
 
 def test_of_a_run_that_is_cancelled_in_mid_work_nothing_more_is_recorded_and_a_retry_goes_on(house):
-    run, second, held = begun(house)
+    run, second, held = begun(house, trace="a" * 32)
     assert change(house, cancel_run, run) == [second.id]
     with pytest.raises(LostClaim):
         finish(house.record, held, house._reduce_range(second), {})
@@ -51,6 +51,7 @@ def test_of_a_run_that_is_cancelled_in_mid_work_nothing_more_is_recorded_and_a_r
     house.work()
     assert (word(house, run), house.states(run)) == ("done", ["done"])
     with house.record.reading() as session:
+        assert session.get_one(Job, second.id).trace == session.get_one(Run, run).trace != "a" * 32
         assert session.execute(select(RangeDone.first, RangeDone.last)).all() == [(1, 1000), (1001, 2000), (2001, 2500)]
 
 
