@@ -24,7 +24,8 @@ ALLOWED = {
     "networks", "pids_limit", "read_only", "restart", "secrets", "security_opt", "shm_size", "stop_grace_period", "tmpfs",
     "user", "volumes",
 }  # fmt: skip
-BUILD, HEALTH = {"args", "context", "dockerfile"}, {"interval", "retries", "start_period", "test", "timeout"}
+BUILD = {"args", "context", "dockerfile"}
+HEALTH = {"disable", "interval", "retries", "start_period", "test", "timeout"}
 
 
 def test_every_key_is_known_to_both():

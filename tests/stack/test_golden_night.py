@@ -163,6 +163,17 @@ def test_each_secret_is_read_by_its_own_containers_alone_and_shown_nowhere(stack
         assert password.encode() not in shown
 
 
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_tells_its_fellows_how_it_is(stack, service):
+    asks = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=20).read().decode())"
+    told = {
+        page: stack.within("planner", "python", "-c", asks, f"http://{service}:8080/{page}").decode()
+        for page in ("healthz", "readyz", "metrics")
+    }
+    assert "# TYPE roque_" in told["metrics"]
+    stack.within(service, "bash", "/opt/roque/healthy")
+
+
 def test_the_broker_knows_one_user_and_one_virtual_host(stack):
     users = stack.within("broker", "rabbitmqctl", "--quiet", "list_users").decode()
     hosts = stack.within("broker", "rabbitmqctl", "--quiet", "list_vhosts").decode()
