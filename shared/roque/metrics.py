@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from roque import __version__
 from roque.archive import Record
-from roque.archive.models import Job, Outbox, Reduction, Run
+from roque.archive.models import DeadLetter, Job, Outbox, Reduction, Run
 from roque.errors import Transient
 from roque.jobs.outbox import clock
 
@@ -88,7 +88,9 @@ def record_metrics(session: Session, now: dt.datetime) -> Iterator[Metric]:
     yield from _runs(session)
     unsent = Metric("roque_outbox_unsent", "Messages that wait to be sent to the broker")
     unsent.add(session.scalar(select(func.count()).where(Outbox.sent_at.is_(None))) or 0)
-    yield unsent
+    dead = Metric("roque_dead_letters", "Messages that were given up, and that nobody has replayed or dropped")
+    dead.add(session.scalar(select(func.count()).where(DeadLetter.state == "new")) or 0)
+    yield from (unsent, dead)
 
 
 def process_metrics(service: str, loop_age: float) -> Iterator[Metric]:

@@ -165,6 +165,7 @@ def test_figures_of_the_record_are_there_and_well_formed(tmp_path):
     assert 'roque_jobs{kind="export_reduction",state="waiting"} 1' in lines
     assert "roque_record_up 1" in lines
     assert "roque_outbox_unsent 3" in lines
+    assert "roque_dead_letters 0" in lines
     assert 'roque_loop_age_seconds{service="planner"} 1.5' in lines
     values = {line.split(" ")[0]: float(line.split(" ")[1]) for line in lines if not line.startswith("#")}
     assert len(values) == len([line for line in lines if not line.startswith("#")])  # none twice
