@@ -103,8 +103,10 @@ def submit(
     key = job_key(kind, key_inputs, ALGORITHM[kind])
     needed = [need if isinstance(need, str) else need.id for need in needs]
     now = clock(session)
-    job = session.scalar(select(Job).where(Job.key == key))
+    job: Job | None = session.scalar(select(Job).where(Job.key == key))
     if job is None:
+        # one that nothing holds is queued at once: woken, it would be written twice
+        free = reason is None and not needed and (not_before is None or not_before <= now)
         row = {
             "id": uuid7(),
             "kind": kind.value,
@@ -112,20 +114,26 @@ def submit(
             "key": key,
             "parameters": checked.to_dict(),
             "priority": priority,
-            "state": "waiting",
+            "state": "queued" if free else "waiting",
             "reason": reason,
-            "not_before": not_before,
+            "not_before": None if free else not_before,
             "run_id": run_id,
             "reduction_id": reduction_id,
             "parent_id": parent_id,
             "trace": select(Run.trace).where(Run.id == run_id).scalar_subquery() if run_id is not None else None,
             "created_at": now,
+            "queued_at": now if free else None,
         }
-        _insert_missing(session, Job, [row], ["key"])
-        job = session.scalars(select(Job).where(Job.key == key)).one()
+        new = _insert(session, Job).values(row).on_conflict_do_nothing(index_elements=["key"]).returning(Job)
+        inserted: Job | None = session.scalars(new).first()
+        if inserted is not None and free:
+            emit_work(session, [(inserted.id, inserted.service)], now)
+            return inserted
+        job = inserted or session.scalars(select(Job).where(Job.key == key)).one()  # somebody was faster
     if job.state == "waiting":
         if needed:
-            _insert_missing(session, JobNeed, [{"job_id": job.id, "needs_id": need} for need in needed], ["job_id", "needs_id"])
+            rows = [{"job_id": job.id, "needs_id": need} for need in needed]
+            session.execute(_insert(session, JobNeed).values(rows).on_conflict_do_nothing())
         job.reason = reason
         session.flush()
         wake(session, now, [job.id])
@@ -333,6 +341,13 @@ def fail_row(
 
 def _give_up(session: Session, now: dt.datetime, mine: Sequence[ColumnElement[bool]]) -> int:
     needed = aliased(Job)
+    if not mine:
+        # those that ended badly are few: through them, not through all that wait
+        some = exists().where(JobNeed.needs_id == needed.id)
+        bad = session.scalars(select(needed.id).where(needed.state.in_(_ENDED_BADLY), some)).all()
+        mine = [needed.id.in_(bad)]
+        if not bad:
+            return 0
     hopeless = session.execute(
         select(Job.id, needed)
         .join(JobNeed, JobNeed.job_id == Job.id)
@@ -379,6 +394,5 @@ def _find(session: Session, job_id: str) -> Job:
     return job
 
 
-def _insert_missing(session: Session, table: type[Base], rows: list[dict[str, Any]], unique: list[str]) -> None:
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    session.execute(insert(table).values(rows).on_conflict_do_nothing(index_elements=unique))
+def _insert(session: Session, table: type[Base]) -> Any:
+    return (postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert)(table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,12 +17,20 @@ __all__ = ["SCHEMA", "clock", "emit", "emit_work", "sweep_outbox"]
 SCHEMA = 1
 """Version of the form of every message."""
 
+_CLOCK = "roque.clock"
+
 
 def clock(session: Session) -> dt.datetime:
-    """Time that all who share the record agree on: that of the database server, or of this machine for a file."""
-    if session.get_bind().dialect.name == "postgresql":
-        return session.scalars(select(func.clock_timestamp())).one().astimezone(dt.UTC)  # type: ignore[no-any-return]
-    return dt.datetime.now(dt.UTC)
+    """Time that all who share the record agree on: that of the database server, or of this machine for a file.
+
+    The server is asked once in a session: from then on this machine counts the seconds.
+    """
+    if session.get_bind().dialect.name != "postgresql":
+        return dt.datetime.now(dt.UTC)
+    if _CLOCK not in session.info:
+        session.info[_CLOCK] = session.scalars(select(func.clock_timestamp())).one().astimezone(dt.UTC), time.monotonic()
+    told, when = session.info[_CLOCK]
+    return told + dt.timedelta(seconds=time.monotonic() - when)  # type: ignore[no-any-return]
 
 
 def emit(session: Session, topic: str, payload: dict[str, Any], *, job_id: str | None = None) -> None:

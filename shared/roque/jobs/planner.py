@@ -65,7 +65,7 @@ def has_work(record: Record, now: dt.datetime) -> bool:
         due = exists().where(
             or_(
                 (Job.state == "running") & (Job.lease_until < now),
-                (Job.state == "waiting") & (or_(Job.not_before.is_(None), Job.not_before <= now)),
+                (Job.state == "waiting") & (Job.not_before <= now),
             )
         )
         return bool(session.scalar(select(or_(fresh, due))))
