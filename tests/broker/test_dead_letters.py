@@ -106,6 +106,14 @@ def test_the_same_death_told_twice_is_one_letter(post, dead, wait, monkeypatch):
     assert count(post) == 1
 
 
+def test_one_without_a_byte_holds_up_nothing(post, dead, wait):
+    give_up(post, b"")
+    give_up(post, b"after it")
+    with post.relay():
+        wait(lambda: len(letters(post)) == 2)
+    assert [bytes(letter.body) for letter in letters(post)] == [b"", b"after it"]
+
+
 def test_many_and_large_ones_are_all_taken_in(post, dead, wait):
     for number in range(2 * AT_ONCE + 5):
         give_up(post, str(number).encode())
