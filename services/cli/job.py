@@ -51,7 +51,7 @@ def list_(app: App, state: str | None, kind: str | None, run_name: str | None, l
     from roque.archive.models import Job
     from roque.archive.names import find_run
 
-    wanted = select(Job).order_by(Job.id.desc())  # ids begin with their time.limit(limit + 1)
+    wanted = select(Job).order_by(Job.id.desc()).limit(limit + 1)  # ids begin with their time
     with app.record.reading() as session:
         if state is not None:
             wanted = wanted.where(Job.state == state)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from psycopg import Error as ServerError
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 
 from roque.errors import BadInput, RoqueError, Transient, Unreachable
+
+if TYPE_CHECKING:  # a laptop does without it
+    from psycopg import Error as ServerError
 
 __all__ = ["OLD_TABLES", "server_trouble", "typed"]
 

@@ -12,6 +12,8 @@ from roque.archive import Record
 from roque.archive.models import RawFile
 from roque.archive.products import ProductStore, record_product
 from roque.archive.schema import downgrade
+from roque.jobs.kinds import Kind
+from roque.jobs.life import submit
 from roque.jobs.outbox import clock
 from services.cli.main import cli
 
@@ -180,3 +182,14 @@ def test_raw_files_are_compared_if_asked_and_growing_ones_may_be_longer(place, t
     found = {one["name"].rpartition("/")[2]: one["state"] for one in told[:-1]}
     assert found == {"other": "differs", "shorter": "differs", "gone": "missing"}
     assert told[-1]["raw_files"] == 5
+
+
+def test_of_many_jobs_the_newest_are_listed(place):
+    place.roque("db", "upgrade")
+    record = Record(place.url)
+    with record.writing() as session:
+        ids = [submit(session, Kind.EXPORT_REDUCTION, {"reduction_id": 1}, key_inputs=i).id for i in range(5)]
+    record.close()
+    status, told = place.told("job", "list", "--limit", "3")
+    assert status == 0
+    assert [one["name"] for one in told] == ids[:1:-1]
