@@ -34,7 +34,7 @@ def bases(request, tmp_path):
         records = [Record(f"sqlite:///{tmp_path / name / 'record.sqlite'}") for name in ("old", "new")]
         yield records
     else:
-        new_database = request.getfixturevalue("new_database")
+        new_database = request.getfixturevalue("servers").new_database
         with new_database() as first, new_database() as second:
             records = [Record(first), Record(second)]
             yield records
@@ -250,11 +250,11 @@ class _Once:
         self._copy(*given)
 
 
-def test_the_other_kind_of_database_is_refused_with_what_to_set(filled, bases, tmp_path, new_database):
+def test_the_other_kind_of_database_is_refused_with_what_to_set(filled, bases, tmp_path, servers):
     back_up(*filled, tmp_path / "backup")
     store = ProductStore(tmp_path / "again")
     if bases[0].is_sqlite:
-        with new_database() as url:
+        with servers.new_database() as url:
             other = Record(url)
             with pytest.raises(Conflict, match="the backup is of sqlite"):
                 restore(tmp_path / "backup", other, store)

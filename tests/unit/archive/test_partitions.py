@@ -21,9 +21,9 @@ TODAY = dt.date(2024, 11, 30)
 
 
 @pytest.fixture
-def own(new_database):
+def own(servers):
     """A database of its own: partitions stay where they were made."""
-    with new_database() as url:
+    with servers.new_database() as url:
         record = Record(url)
         upgrade(record)
         yield record

@@ -37,7 +37,7 @@ def own(request, tmp_path):
         yield record
         record.close()
         return
-    with request.getfixturevalue("new_database")() as url:
+    with request.getfixturevalue("servers").new_database() as url:
         record = Record(url)
         yield record
         record.close()
@@ -166,8 +166,8 @@ def test_a_filled_database_goes_down_and_up_again_with_its_rows(own, make_reduct
     check(own)
 
 
-def test_a_downgrade_that_would_lose_something_changes_nothing(new_database, make_reduction):
-    with new_database() as url:
+def test_a_downgrade_that_would_lose_something_changes_nothing(servers, make_reduction):
+    with servers.new_database() as url:
         record = Record(url)
         upgrade(record)
         with record.writing() as session:
@@ -230,8 +230,8 @@ def test_two_upgrades_at_once_are_one(own):
     check(own)
 
 
-def test_an_upgrade_does_not_wait_long_for_those_who_use_the_tables(new_database):
-    with new_database() as url:
+def test_an_upgrade_does_not_wait_long_for_those_who_use_the_tables(servers):
+    with servers.new_database() as url:
         record, other = Record(url), Record(url)
         upgrade(record, "0001")
         with other.reading() as session:
