@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -97,7 +98,10 @@ def observatory(folder: Path, **settings: Any) -> Iterator[Observatory]:
         vhost = stack.enter_context(fresh_vhost(broker.url, broker.api))
         home = folder / "roque-data"
         given = {"home": home, "database_url": url, "broker_url": vhost, "log_format": "json", **settings}
-        words = {f"ROQUE_{name.upper()}": str(value) for name, value in given.items()}
+        words = {
+            f"ROQUE_{name.upper()}": json.dumps(value) if isinstance(value, list) else str(value)
+            for name, value in given.items()
+        }
         paths = os.pathsep.join(filter(None, (str(Path(__file__).parent), os.environ.get("PYTHONPATH"))))
         environment = {**os.environ, **words, "PYTHONPATH": paths, "ROQUE_PARENT": str(os.getpid())}
         record = Record(url)

@@ -82,19 +82,19 @@ def reduce_one_run(
         System(settings, ("ingest", "planner", "worker"), log) as system,
     ):
         note("bias and flat are made")
-        _wait(system, lambda: _masters(record) == 2)
+        _wait(system, lambda: made_masters(record) == 2)
         if not automatic:
             for name in (WARM_NAME, NAME):
-                _write_settings(record, settings.products, incoming, name)
+                write_settings(record, settings.products, incoming, name)
         note("a short run goes first")
         (folder / ".warm.fits").rename(incoming / f"{WARM_NAME}.fits")
-        _wait(system, lambda: _exported(record, WARM_NAME))
+        _wait(system, lambda: exported(record, WARM_NAME))
         note(f"a run of {frames} frames goes in")
         with Load() as load:
             appeared = time.time()
             (folder / ".run.fits").rename(incoming / f"{NAME}.fits")
             _wait(system, lambda: _done(record, NAME, frames), lambda: look and _look(record, look))
-        _wait(system, lambda: _exported(record, NAME))
+        _wait(system, lambda: exported(record, NAME))
     with record.reading() as session:
         found = _times(session, appeared)
     record.close()
@@ -112,7 +112,7 @@ def _simulate(folder: Path, incoming: Path, frames: int) -> None:
     simulate_run(folder / ".run.fits", benchmark_plan(frames))
 
 
-def _write_settings(record: Record, products: Path, folder: Path, name: str) -> None:
+def write_settings(record: Record, products: Path, folder: Path, name: str) -> None:
     """Write apertures and reduce file of benchmarks/reduce.py beside a run, as an astronomer would."""
     store = ProductStore(products)
     with record.reading() as session:
@@ -132,7 +132,7 @@ def _wait(system: System, done: Callable[[], bool], between: Callable[[], object
         time.sleep(LOOK_SECONDS)
 
 
-def _masters(record: Record) -> int:
+def made_masters(record: Record) -> int:
     with record.reading() as session:
         return session.scalar(select(func.count()).select_from(Master)) or 0
 
@@ -145,7 +145,7 @@ def _done(record: Record, name: str, frames: int) -> bool:
         return session.scalar(select(Reduction.frames_done).join(Run).where(Run.name == name)) == frames
 
 
-def _exported(record: Record, name: str) -> bool:
+def exported(record: Record, name: str) -> bool:
     with record.reading() as session:
         return session.scalar(select(Job.state).join(Run, Run.id == Job.run_id).where(
             Run.name == name, Job.kind == "export_reduction")) == "done"  # fmt: skip
