@@ -96,7 +96,10 @@ def send_again(session: Session, number: Any, producer: Producer, publish: Calla
 def _letter(message: Any) -> Letter:
     properties = dict(message.properties)
     headers = properties.pop("application_headers", None)
-    body = message.body or b""  # without a byte it is given as text
+    body = message.body
     return Letter(
-        routing_key=str(message.delivery_info.get("routing_key", "")), properties=properties, headers=headers or {}, body=body
+        routing_key=str(message.delivery_info.get("routing_key", "")),
+        properties=properties,
+        headers=headers or {},
+        body=body.encode() if isinstance(body, str) else bytes(body),  # an empty one comes as text
     )
