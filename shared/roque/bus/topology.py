@@ -74,5 +74,5 @@ def declare(connection: Connection) -> None:
             differs = str(error.reply_text).removeprefix("PRECONDITION_FAILED - ")
             raise BadInput(f"it was declared with other arguments: {differs}", place=place, remedy=again) from None
         except InternalError as error:
-            # as RabbitMQ 3.10 does for ever with a quorum queue that was declared in the two seconds before it was killed
+            # seen of RabbitMQ 3.10 with a quorum queue that was declared a moment before it was killed
             raise Unreachable(f"the broker cannot use it: {error.reply_text}", place=place, remedy=again) from None
