@@ -38,7 +38,7 @@ def folder(tmp_path) -> Path:
 def ingest(home, folder, monkeypatch):
     """Ingest as `night reduce` has it look at the folder, in this process, and its record."""
     monkeypatch.setattr(watching, "AGAIN_SECONDS", 0.0)
-    settings = load_settings(home=home.folder, incoming=[folder], silent_seconds=0, urgent=True)
+    settings = load_settings(home=home.folder, incoming=[folder], silent_seconds=0, urgent=True, **home.settings)
     settings.folder.mkdir(parents=True)
     record = Record(settings.database)
     upgrade(record)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
-import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -31,6 +31,11 @@ def jobs(home):
         return session.scalar(select(func.count()).select_from(Job))
 
 
+def processor_seconds():
+    """Processor time of the commands so far: how long one takes to the eye depends on what else the machine does."""
+    return sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+
+
 @pytest.fixture(scope="module")
 def first(shared_home, golden_runs, tmp_path_factory):
     """Runs 1 to 5, reduced, and once more."""
@@ -38,11 +43,11 @@ def first(shared_home, golden_runs, tmp_path_factory):
     copy(golden_runs, folder, FIRST)
     code, runs = shared_home.night(folder)
     before = jobs(shared_home)
-    began = time.monotonic()
+    began = processor_seconds()
     again = shared_home.roque("night", "reduce", folder)
     shows = {name: shared_home.show(name) for name in FIRST}
     return SimpleNamespace(
-        home=shared_home, folder=folder, code=code, runs=runs, again=again, seconds=time.monotonic() - began,
+        home=shared_home, folder=folder, code=code, runs=runs, again=again, seconds=processor_seconds() - began,
         new_jobs=jobs(shared_home) - before, shows=shows,
     )  # fmt: skip
 
@@ -72,7 +77,7 @@ def test_a_second_time_nothing_is_done_in_seconds(first):
     assert first.again.returncode == 0
     assert "nothing new" in first.again.stderr
     assert first.new_jobs == 0
-    assert first.seconds < 15  # with five more commands that ask
+    assert first.seconds < 12  # with five more commands that ask
 
 
 def test_masters_are_chosen_by_themselves_and_the_choice_is_said(first):

@@ -111,10 +111,10 @@ def test_an_answer_is_kept_while_the_database_restarts(context, record, one, mon
 def test_a_message_is_kept_while_the_database_restarts(context, record, one, monkeypatch):
     writing, away = record.writing, iter([True, True])
 
-    def restarting():
+    def restarting(**how):
         if next(away, False):
             raise Unreachable("restarting")
-        return writing()
+        return writing(**how)
 
     monkeypatch.setattr(record, "writing", restarting)
     assert run_job(context, {Kind.EXPORT_REDUCTION: lambda *_: Outcome()}, one, "w") == "done"
