@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 AIRGAP ?= 0
 
-.PHONY: setup demo test faults stack stack-down stack-test lint format bench clean help
+.PHONY: setup demo test faults stack stack-down stack-test lint format clean help
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
