@@ -31,6 +31,7 @@ from roque.archive.products import ProductStore
 from roque.archive.schema import insist_on_tables, revision
 from roque.archive.session import Record
 from roque.errors import BadInput, Conflict
+from roque.frames.files import flush_folder
 
 __all__ = ["FORMAT", "MANIFEST", "RECORD", "SUMS", "TABLES", "Backup", "back_up", "copied"]
 
@@ -117,7 +118,7 @@ def copied(source: Path, target: Path, sha256: str) -> None:
             remedy = "restore it from another backup; 'roque archive verify' tells what else is damaged"
             raise BadInput("the bytes are not those that were recorded (SHA-256 differs)", file=str(source), remedy=remedy)
         part.replace(target)
-        _flush(target.parent)
+        flush_folder(target.parent)
     finally:
         part.unlink(missing_ok=True)
 
@@ -134,7 +135,7 @@ def _whole(folder: Path) -> Iterator[Path]:
         part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    _flush(folder.parent)
+    flush_folder(folder.parent)
 
 
 def _refuse(folder: Path) -> None:
@@ -179,12 +180,4 @@ def _digest(path: Path) -> str:
 
 def _flush_folders(folder: Path) -> None:
     for path in [*(inner for inner in folder.rglob("*") if inner.is_dir()), folder]:
-        _flush(path)
-
-
-def _flush(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        flush_folder(path)

@@ -22,6 +22,7 @@ from roque import __version__
 from roque.archive.models import Product
 from roque.archive.session import Record
 from roque.errors import BadInput, NotFound
+from roque.frames.files import flush_folder
 
 __all__ = ["NewFile", "ProductStore", "Stored", "Swept", "record_product"]
 
@@ -121,7 +122,7 @@ class ProductStore:
             path.replace(final)
         finally:
             path.unlink(missing_ok=True)
-        _flush(folder)
+        flush_folder(folder)
         file._stored = Stored(f"{kind}/{final.name}", sha256, size)  # noqa: SLF001 - of this module
 
     def path(self, uri: str) -> Path:
@@ -303,12 +304,4 @@ def _missing(path: Path) -> NotFound:
 def _make(folder: Path) -> None:
     if not folder.is_dir():
         folder.mkdir(parents=True, exist_ok=True)
-        _flush(folder.parent)
-
-
-def _flush(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        flush_folder(folder.parent)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from roque.errors import Conflict
 
-__all__ = ["write_whole"]
+__all__ = ["flush_folder", "write_whole"]
 
 
 @contextmanager
@@ -51,11 +51,16 @@ def write_whole(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iter
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
-    folder = os.open(target.parent, os.O_RDONLY)
+    flush_folder(target.parent)
+
+
+def flush_folder(folder: Path) -> None:
+    """Flush the names in a folder to the disk: a file that was renamed or made there stays, whatever happens."""
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(handle)
     finally:
-        os.close(folder)
+        os.close(handle)
 
 
 def _refuse(target: Path, *, overwrite: bool) -> None:

@@ -27,7 +27,7 @@ from roque.instruments.rules import parse_iso
 from roque.spool._layout import Layout
 from roque.spool._raw import RawFrames
 from roque.spool.naming import folder_night, night_of, run_kind, run_name, split_filters
-from roque.spool.source import RunInfo, Times, frames_from, no_frame, rows
+from roque.spool.source import RunInfo, Times, frames_from, no_frame, rows, shortened
 from roque.spool.stamps import DAY, FAULTS, Exposures, Stamps, exposures, frame_numbers, iso_time, read_stamps
 
 __all__ = ["HipercamRun"]
@@ -47,7 +47,6 @@ _COPIED: tuple[str, ...] = (
     "IMAGETYP",
 )
 _COPIED += ("INSTRUME", "TELESCOP")
-_MOST_PROBLEMS = 100  # records of one run: more would say no more
 
 
 class HipercamRun:
@@ -117,11 +116,7 @@ class HipercamRun:
     @property
     def problems(self) -> list[BadInput]:
         """What is wrong with the run although it can be read, in the order of the frames."""
-        found = [*self._size_problems(), *self._stamp_problems()]
-        if len(found) > _MOST_PROBLEMS:
-            rest = Blemish(f"{len(found) - _MOST_PROBLEMS} more problems of this kind", file=self._file.name)
-            return [*found[:_MOST_PROBLEMS], rest]
-        return found
+        return shortened([*self._size_problems(), *self._stamp_problems()], self._file.name)
 
     @property
     def extent(self) -> tuple[int, int]:

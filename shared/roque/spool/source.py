@@ -11,11 +11,13 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from roque.errors import BadInput, NotFound
+from roque.errors import BadInput, Blemish, NotFound
 from roque.frames import Frame, Geometry
 from roque.frames.frame import Header
 
-__all__ = ["TIMES", "FrameSource", "RunInfo", "Times"]
+__all__ = ["TIMES", "FrameSource", "RunInfo", "Times", "shortened"]
+
+_MOST_PROBLEMS = 100  # of one run: more would say no more
 
 Times = NDArray[np.void]
 """Structured array of dtype `TIMES`."""
@@ -175,3 +177,11 @@ def rows(n: int, ccds: tuple[str, ...], **columns: Any) -> Times:
         array = np.asarray(values)
         table[name] = array[:, None] if array.ndim == 1 else array
     return table.reshape(-1)
+
+
+def shortened(problems: list[BadInput], file: str) -> list[BadInput]:
+    """Keep the first problems of a run's file, and say how many more there are."""
+    if len(problems) <= _MOST_PROBLEMS:
+        return problems
+    rest = Blemish(f"{len(problems) - _MOST_PROBLEMS} more problems of this kind", file=file)
+    return [*problems[:_MOST_PROBLEMS], rest]

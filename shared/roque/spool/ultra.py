@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from roque.errors import BadInput, Blemish, NoData
+from roque.errors import BadInput, NoData
 from roque.frames import CCD, Frame, Window
 from roque.frames.frame import Header
 from roque.frames.handle import OpenFile
@@ -23,7 +23,7 @@ from roque.instruments.ultra_modes import POWER, ultra_read_out
 from roque.spool._raw import RawFrames
 from roque.spool._ultra_layout import UltraLayout
 from roque.spool.naming import folder_night, night_of, run_kind, run_name, split_filters
-from roque.spool.source import RunInfo, Times, frames_from, no_frame, rows
+from roque.spool.source import RunInfo, Times, frames_from, no_frame, rows, shortened
 from roque.spool.stamps import DAY, iso_time
 from roque.spool.ultra_files import UltraFiles
 from roque.spool.ultra_problems import stamp_problems
@@ -34,7 +34,6 @@ from roque.spool.ultra_xml import read_ultra_xml
 __all__ = ["UltraRun"]
 
 _TIMES_AT_ONCE = 256  # frames whose times are worked out together
-_MOST_PROBLEMS = 100  # records of one run: more would say no more
 _EARLIEST, _LATEST = 52000, 100000  # MJD between which a clock may be right
 _UNIX = 40587  # MJD of 1970-01-01
 _NAMES = {"1": "Red CCD", "2": "Green CCD", "3": "Blue CCD"}
@@ -105,11 +104,7 @@ class UltraRun:
     def problems(self) -> list[BadInput]:
         """What is wrong with the run although it can be read, in the order of the frames."""
         stamps = stamp_problems(self.exposures(1, self.available), self._file.name) if self.available else []
-        found = [*self._size_problems(), *stamps]
-        if len(found) > _MOST_PROBLEMS:
-            rest = Blemish(f"{len(found) - _MOST_PROBLEMS} more problems of this kind", file=self._file.name)
-            return [*found[:_MOST_PROBLEMS], rest]
-        return found
+        return shortened([*self._size_problems(), *stamps], self._file.name)
 
     @property
     def extent(self) -> tuple[int, int]:
