@@ -55,9 +55,9 @@ class Worker:
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory, new_vhost):
+def system(tmp_path_factory, servers):
     """One worker for all messages: each test has it do a job afterwards, so none can have hurt it."""
-    with new_vhost() as broker:
+    with servers.new_vhost() as broker:
         post = Post(tmp_path_factory.mktemp("traps"), broker)
         with Connection(broker) as connection:
             declare(connection)

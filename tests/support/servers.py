@@ -7,7 +7,7 @@ with random names are made there, and dropped after; tests that kill servers sta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
 from functools import cached_property
 
@@ -17,9 +17,6 @@ from tests.support import postgresql, rabbitmq
 from tests.support.postgresql import PostgreSQLServer, fresh_database
 from tests.support.processes import Scratch
 from tests.support.rabbitmq import RabbitMQServer, fresh_vhost, management_of
-
-Fresh = Callable[..., AbstractContextManager[str]]
-"""Makes a database or virtual host for the time of a ``with``, and gives its URL."""
 
 
 class Servers:
@@ -70,18 +67,6 @@ def postgresql_server(servers: Servers) -> PostgreSQLServer:
 def rabbitmq_server(servers: Servers) -> RabbitMQServer:
     """A broker of our own: whoever kills it starts it again."""
     return servers.rabbitmq
-
-
-@pytest.fixture(scope="session")
-def new_database(servers: Servers) -> Fresh:
-    """``with new_database() as url``: as `Servers.new_database`."""
-    return servers.new_database
-
-
-@pytest.fixture(scope="session")
-def new_vhost(servers: Servers) -> Fresh:
-    """``with new_vhost() as url``: as `Servers.new_vhost`."""
-    return servers.new_vhost
 
 
 @pytest.fixture
