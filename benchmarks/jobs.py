@@ -1,6 +1,6 @@
 """Jobs per second through planner, outbox, broker, workers and record, and what the way costs jobs of one second.
 
-    python benchmarks/jobs.py [--jobs 3000] [--naps 60] [--workers 2] [--json]
+    python benchmarks/jobs.py [--jobs 6000] [--naps 60] [--workers 2] [--json]
 
 An observatory of its own: PostgreSQL and RabbitMQ flush to the disk; the planner and two workers with one pool process each
 run as services. Jobs that do nothing are submitted to wait for one moment; from then on the planner queues them, the relays
@@ -89,7 +89,7 @@ def processor_seconds(site: Observatory) -> dict[str, float]:
 
 def main() -> int:
     parser = options(__doc__)
-    parser.add_argument("--jobs", type=int, default=3000, help="jobs that do nothing (default 3000)")
+    parser.add_argument("--jobs", type=int, default=6000, help="jobs that do nothing (default 6000)")
     parser.add_argument("--naps", type=int, default=60, help="jobs of one second (default 60)")
     parser.add_argument("--workers", type=int, default=2, help="workers, one pool process each (default 2)")
     given = parser.parse_args()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +13,9 @@ from typing import Any
 
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from roque.archive.troubles import typed
 from roque.errors import BadInput
@@ -21,6 +24,11 @@ __all__ = ["Record", "record_address"]
 
 BUSY_SECONDS = 30
 """How long SQLite waits for another process's write before it gives up."""
+
+IDLE_SECONDS = 1.0
+"""How long a connection lies idle before it is asked whether it still stands."""
+
+_LAST_USED = "roque.used"
 
 _SERVER: dict[str, str | int] = {
     "connect_timeout": 10,  # s
@@ -63,9 +71,10 @@ class Record:
             self.engine = create_engine(
                 address,
                 connect_args={name: value for name, value in _options().items() if name not in address.query},
-                pool_pre_ping=True,
                 hide_parameters=True,
             )
+            event.listen(self.engine, "checkin", _used)
+            event.listen(self.engine, "checkout", _still_there)
         self._writer = self.engine.execution_options(roque_writes=True)
 
     @property
@@ -127,15 +136,47 @@ def _options() -> dict[str, str | int]:
     return {"application_name": parts[-1] if parts[-1] == "roque" else f"roque {parts[-1]}", **_SERVER}
 
 
+def _used(_connection: Any, entry: ConnectionPoolEntry) -> None:
+    entry.info[_LAST_USED] = time.monotonic()
+
+
+def _still_there(connection: Any, entry: ConnectionPoolEntry, _: Any) -> None:
+    # asked only of one that lay idle: between the transactions of a job the question would cost as much as they do
+    if time.monotonic() - entry.info.get(_LAST_USED, math.inf) < IDLE_SECONDS:
+        return
+    from psycopg import Error  # noqa: PLC0415 - the laptop's record does without
+
+    try:
+        connection.autocommit = True
+        connection.execute("")
+        connection.autocommit = False
+    except Error as error:
+        raise DisconnectionError(type(error).__name__) from error  # the pool opens another one
+
+
 def _sqlite_connected(connection: sqlite3.Connection, _: Any) -> None:
     # the driver's own transaction control begins too late for DDL and for BEGIN IMMEDIATE
     connection.isolation_level = None
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
+    _insist_on_wal(cursor)
     # a power cut may take the last commits back, never break the file: the planner then has that work done again
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+
+
+def _insist_on_wal(cursor: sqlite3.Cursor) -> None:
+    # the one statement for which SQLite does not wait: of two processes that open a new file at once, one would fail
+    patience = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > patience:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _sqlite_begin(connection: Any) -> None:

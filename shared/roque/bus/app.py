@@ -65,7 +65,7 @@ def make_app(broker: str, do: Callable[[str], None]) -> Celery:
         worker_consumer="roque.bus.consumer:Consumer",
         worker_prefetch_multiplier=1,
         worker_lost_wait=1.0,
-        worker_max_tasks_per_child=200,
+        worker_max_tasks_per_child=1000,
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         worker_send_task_events=False,

@@ -1,14 +1,18 @@
-"""Celery's consumer, less its habit of throwing away what it cannot read."""
+"""Celery's consumer and pool, each less one habit that costs work or time."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from celery.concurrency import asynpool, prefork
 from celery.worker import consumer
 
 from roque.telemetry import logger
 
-__all__ = ["Consumer"]
+__all__ = ["Consumer", "TaskPool"]
+
+END_SECONDS = 1.0
+"""How long a process may take to end after it has closed its files."""
 
 
 class Consumer(consumer.Consumer):  # type: ignore[misc]
@@ -18,3 +22,17 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
         """Give a message that cannot be decoded to the dead letters; Celery itself acknowledges it, and it is gone."""
         logger.warning("message_not_readable", error=type(exc).__name__, content_type=str(message.content_type)[:100])
         message.reject()
+
+
+class _Pool(asynpool.AsynPool):  # type: ignore[misc]
+    def _event_process_exit(self, hub: Any, process: Any) -> None:
+        # told by the end of a pipe, which comes a moment before the process can be waited for: Celery itself would find it
+        # alive, and look again only after 5 s
+        process.join(END_SECONDS)
+        super()._event_process_exit(hub, process)
+
+
+class TaskPool(prefork.TaskPool):  # type: ignore[misc]
+    """Processes that do the jobs; one that ends is replaced at once."""
+
+    Pool = _Pool

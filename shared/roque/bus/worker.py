@@ -29,6 +29,7 @@ from roque.archive.models import Job
 from roque.archive.products import ProductStore
 from roque.archive.schema import insist_on_tables, wait_for_tables
 from roque.bus.app import is_memory, make_app
+from roque.bus.consumer import TaskPool
 from roque.bus.memory import wake
 from roque.bus.reach import reach_broker
 from roque.bus.relay import Relay, unforked
@@ -113,7 +114,7 @@ def serve_jobs(settings: Settings, services: Sequence[str], handlers: Mapping[Ki
         hostname=f"roque-{secrets.token_hex(4)}@{socket.gethostname()}",  # one that died may hold its name for a while
         queues=[job_queue(service).name for service in services],
         concurrency=processes,
-        pool="prefork",
+        pool=TaskPool,
         optimization="fair",
         without_gossip=True,
         without_mingle=True,

@@ -9,14 +9,14 @@ import traceback
 import zlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, cast
 from uuid import uuid4
 
-from sqlalchemy import select, text, update
+from sqlalchemy import Table, bindparam, exists, func, select, text, update
 from sqlalchemy.orm import Session
 
 from roque.archive import Record
-from roque.archive.models import Job
+from roque.archive.models import Job, JobNeed
 from roque.errors import RoqueError, Superseded, Transient
 from roque.jobs.life import fail_row, send_again, wake_dependants
 from roque.jobs.outbox import clock
@@ -41,6 +41,49 @@ _WORLD = {
     for name in ("ENOSPC", "EDQUOT", "EMFILE", "ENFILE", "ENOMEM", "EAGAIN", "EBUSY", "EIO", "ESTALE", "ETIMEDOUT", "EHOSTDOWN")
     if (code := getattr(errno, name, None)) is not None
 }
+
+# the two statements that every job needs are built once, on the bare tables: that is half their price
+_JOB, _NEED = cast(Table, Job.__table__), cast(Table, JobNeed.__table__)
+_ASKED = select(_JOB.c.priority).where(_JOB.c.id == bindparam("asked")).scalar_subquery()
+_URGENT = (  # which goes before the one that is asked for, and nobody else is just taking
+    select(_JOB.c.id)
+    .where(
+        text("job.state = 'queued' AND job.priority > 0"),  # as in the index
+        _JOB.c.priority > _ASKED,
+        _JOB.c.kind.in_(bindparam("instead", expanding=True)),
+    )
+    .order_by(_JOB.c.priority.desc(), _JOB.c.queued_at, _JOB.c.id)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+    .correlate(None)
+    .scalar_subquery()
+)
+_TAKE = (
+    update(_JOB)
+    .where(_JOB.c.id == func.coalesce(_URGENT, bindparam("asked")), _JOB.c.state == "queued")
+    .values(
+        state="running",
+        claim_token=bindparam("token"),
+        lease_until=bindparam("until"),
+        attempts=_JOB.c.attempts + 1,
+        worker=bindparam("who"),
+        started_at=bindparam("now"),
+    )
+    .returning(*(_JOB.c[name] for name in ["id", "kind", "key", "parameters", "run_id", "reduction_id", "trace", "attempts"]))
+)
+_FINISH = (
+    update(_JOB)
+    .where(_JOB.c.id == bindparam("mine"), _JOB.c.claim_token == bindparam("token"), _JOB.c.state == "running")
+    .values(
+        state="done",
+        result=bindparam("made"),
+        error=None,
+        claim_token=None,
+        lease_until=None,
+        finished_at=bindparam("now"),
+    )
+    .returning(exists().where(_NEED.c.needs_id == _JOB.c.id))
+)
 
 
 class LostClaim(Exception):
@@ -93,21 +136,9 @@ def claim(
     # a claim that a crash of the server takes back is a claim lost: the answer is refused, and the job is sent again
     with record.writing(lasting=False) as session:
         now = clock(session)
-        urgent = _more_urgent(session, job_id, instead)
-        row = session.execute(
-            update(Job)
-            .where(Job.id == (urgent or job_id), Job.state == "queued")
-            .values(
-                state="running",
-                claim_token=token,
-                lease_until=now + lease,
-                attempts=Job.attempts + 1,
-                worker=worker,
-                started_at=now,
-            )
-            .returning(Job.id, Job.kind, Job.key, Job.parameters, Job.run_id, Job.reduction_id, Job.trace, Job.attempts)
-        ).one_or_none()
-        if urgent is not None:
+        what = {"asked": job_id, "instead": list(instead), "token": token, "until": now + lease, "who": worker, "now": now}
+        row = session.execute(_TAKE, what).one_or_none()
+        if row is not None and row.id != job_id:
             send_again(session, now, job_id)
     if row is None:
         return None
@@ -123,20 +154,6 @@ def claim(
         token=token,
         worker=worker,
         lease=lease,
-    )
-
-
-def _more_urgent(session: Session, job_id: str, kinds: Collection[str]) -> str | None:
-    """Most urgent job of some kinds that is queued and goes before another one, which nobody else is just taking."""
-    if not kinds:
-        return None
-    asked = select(Job.priority).where(Job.id == job_id).scalar_subquery()
-    return session.scalar(
-        select(Job.id)
-        .where(text("job.state = 'queued' AND job.priority > 0"), Job.priority > asked, Job.kind.in_(kinds))  # as in the index
-        .order_by(Job.priority.desc(), Job.queued_at, Job.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
     )
 
 
@@ -211,17 +228,13 @@ def finish(record: Record, held: Claim, store: Callable[[Session], None], result
     """
     with record.writing() as session:
         now = clock(session)
-        found = session.execute(
-            update(Job)
-            .where(*_mine(held))
-            .values(state="done", result=result, error=None, claim_token=None, lease_until=None, finished_at=now)
-            .returning(Job.id)
-        ).all()
-        if not found:
+        needed = session.scalars(_FINISH, {"mine": held.id, "token": held.token, "made": result, "now": now}).all()
+        if not needed:
             raise LostClaim(held.id)
         store(session)
         session.flush()
-        wake_dependants(session, now, held.id)
+        if needed[0]:
+            wake_dependants(session, now, held.id)
 
 
 def fail(record: Record, held: Claim, error: BaseException) -> str | None:

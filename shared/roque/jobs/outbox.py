@@ -6,8 +6,9 @@ import datetime as dt
 import time
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import Pool, delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from roque.archive.models import Outbox
@@ -17,20 +18,31 @@ __all__ = ["SCHEMA", "clock", "emit", "emit_work", "sweep_outbox"]
 SCHEMA = 1
 """Version of the form of every message."""
 
-_CLOCK = "roque.clock"
+TOLD_SECONDS = 5.0
+"""How long this machine counts the seconds itself before it asks the server for the time again."""
+
+_told: WeakKeyDictionary[Pool, tuple[dt.datetime, float]] = WeakKeyDictionary()
+_ASK = select(func.clock_timestamp())
 
 
 def clock(session: Session) -> dt.datetime:
     """Time that all who share the record agree on: that of the database server, or of this machine for a file.
 
-    The server is asked once in a session: from then on this machine counts the seconds.
+    A process asks the server every few seconds, and counts them itself in between.
     """
-    if session.get_bind().dialect.name != "postgresql":
+    bind = session.get_bind()
+    if bind.dialect.name != "postgresql":
         return dt.datetime.now(dt.UTC)
-    if _CLOCK not in session.info:
-        session.info[_CLOCK] = session.scalars(select(func.clock_timestamp())).one().astimezone(dt.UTC), time.monotonic()
-    told, when = session.info[_CLOCK]
-    return told + dt.timedelta(seconds=time.monotonic() - when)  # type: ignore[no-any-return]
+    told, when = _told.get(bind.engine.pool, (None, 0.0))
+    if told is None or _counted() - when > TOLD_SECONDS:
+        told, when = session.scalars(_ASK).one().astimezone(dt.UTC), _counted()
+        _told[bind.engine.pool] = told, when
+    return told + dt.timedelta(seconds=_counted() - when)
+
+
+def _counted() -> float:
+    # unlike the monotonic clock this one goes on while a laptop sleeps
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 def emit(session: Session, topic: str, payload: dict[str, Any], *, job_id: str | None = None) -> None:

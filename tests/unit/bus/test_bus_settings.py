@@ -29,7 +29,7 @@ def app(request):
         ("task_serializer", "json"),
         ("task_soft_time_limit", 540),
         ("task_time_limit", 600),
-        ("worker_max_tasks_per_child", 200),
+        ("worker_max_tasks_per_child", 1000),
         ("worker_hijack_root_logger", False),
         ("worker_lost_wait", 1.0),
         ("task_default_exchange_type", "topic"),

@@ -1,0 +1,61 @@
+"""Connections to the record: opened by many at once, and taken up again after they were cut."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from sqlalchemy import func, select, text
+
+from roque.archive import Record
+from roque.archive import session as sessions
+from roque.errors import Transient
+
+
+def test_many_may_open_a_new_file_at_once(tmp_path):
+    failed = []
+
+    def go(url):
+        record = Record(url)
+        try:
+            with record.writing() as session:
+                session.execute(text("CREATE TABLE IF NOT EXISTS a (b INT)"))
+        except Exception as error:
+            failed.append(error)
+        record.close()
+
+    for number in range(40):
+        threads = [threading.Thread(target=go, args=(f"sqlite:///{tmp_path / str(number)}.sqlite",)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert not failed
+
+
+@pytest.fixture
+def cut(postgresql_url):
+    """A record with one connection, which the server has just cut."""
+    record, other = Record(postgresql_url), Record(postgresql_url)
+    with record.reading() as session:
+        backend = session.scalar(select(func.pg_backend_pid()))
+    with other.writing() as session:
+        session.scalar(select(func.pg_terminate_backend(backend)))
+    yield record
+    record.close()
+    other.close()
+
+
+def test_a_connection_that_was_cut_while_it_lay_idle_is_not_noticed(cut):
+    time.sleep(1.1 * sessions.IDLE_SECONDS)
+    with cut.writing() as session:
+        assert session.scalar(select(1)) == 1
+
+
+def test_one_cut_a_moment_ago_is_a_passing_trouble_and_then_none(cut, monkeypatch):
+    monkeypatch.setattr(sessions, "IDLE_SECONDS", 60.0)
+    with pytest.raises(Transient), cut.writing() as session:
+        session.scalar(select(1))
+    with cut.writing() as session:
+        assert session.scalar(select(1)) == 1
