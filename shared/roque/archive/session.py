@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import select
 import sqlite3
 import sys
 import time
@@ -141,8 +142,11 @@ def _used(_connection: Any, entry: ConnectionPoolEntry) -> None:
 
 
 def _still_there(connection: Any, entry: ConnectionPoolEntry, _: Any) -> None:
-    # asked only of one that lay idle: between the transactions of a job the question would cost as much as they do
-    if time.monotonic() - entry.info.get(_LAST_USED, math.inf) < IDLE_SECONDS:
+    # between the transactions of a job the question would cost as much as they do: it is put only to a connection that lay
+    # idle, or on which the server has said something unasked, which is mostly its last word
+    said = select.poll()
+    said.register(connection.fileno(), select.POLLIN)
+    if time.monotonic() - entry.info.get(_LAST_USED, math.inf) < IDLE_SECONDS and not said.poll(0):
         return
     from psycopg import Error  # noqa: PLC0415 - the laptop's record does without
 
