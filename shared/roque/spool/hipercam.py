@@ -57,7 +57,7 @@ class HipercamRun:
     path : path
         The FITS file, plain.
     first : int
-        Place of the first frame that iteration gives, from 1.
+        Place of the first frame that iteration gives, from 1; 0: the newest frame alone.
     camera : CameraDescription
         Whose site tells the night.
     name : str or None
@@ -123,11 +123,21 @@ class HipercamRun:
         """First byte of the first frame, and the byte after the last whole one, in the plain file."""
         return self._hdu.start, self._hdu.start + self.read_out.frame_bytes * self.available
 
+    @property
+    def announced(self) -> int:
+        """Frames by the header, which may be written anew as the run grows."""
+        return self._expected
+
+    @property
+    def written(self) -> int:
+        """Bytes of the file at the last look."""
+        return self._size
+
     def refresh(self) -> int:
         """Look again at a run that may have grown, and give `available`."""
         # the camera may write the number of frames anew as the run grows; it stands in the first block
         header = parse_header(self._file.read(0, BLOCK), file=self._file.name).header
-        self._expected = max(0, require(header, "NAXIS3", int, file=self._file.name))
+        self._expected: int = max(0, require(header, "NAXIS3", int, file=self._file.name))
         self._size = self._file.size
         whole = (self._size - self._hdu.start) // self.read_out.frame_bytes
         self.available = max(0, min(self._expected, whole))

@@ -35,7 +35,8 @@ def data_source(
     resource : path or sequence of paths
         The run; of 'ul' one of its files, both, or their path without ending. Files may be compressed (.gz, .fz).
     first : int
-        Place of the first frame that iteration gives, from 1. Of 'ul', stamps before it are not used for times.
+        Place of the first frame that iteration gives, from 1; 0: the newest frame alone, while there is a newer one. Of 'ul',
+        stamps before it are not used for times.
     camera : CameraDescription or None
         Whose run it is. None: HiPERCAM for 'hl', told from the header for 'ul', from the first header for 'fits', one that
         nothing is known of for 'hf'.

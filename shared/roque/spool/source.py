@@ -157,9 +157,13 @@ class FrameSource(Protocol):
 
 
 def frames_from(source: FrameSource, first: int) -> Iterator[Frame]:
-    """Frames of a source from a place on, until there are no more."""
-    number = first
-    while number <= source.available:
+    """Frames of a source from a place on, until there are no more; from 0 on the newest alone, while there is a newer one.
+
+    Frames that come meanwhile are given too, but not waited for: `follow` does that.
+    """
+    number = max(1, first)
+    while number <= source.available or number <= source.refresh():
+        number = number if first else source.available
         yield source.frame(number)
         number += 1
 

@@ -49,7 +49,7 @@ class UltraRun:
     xml, dat : Path
         The files, plain.
     first : int
-        Place of the first frame that iteration gives, from 1. Times hang on the stamps before a frame; as in the HiPERCAM
+        Place of the first frame that iteration gives, from 1; 0: the newest frame alone. Times hang on the stamps before a frame; as in the HiPERCAM
         pipeline those before `first` are taken not to be known, so that its time is approximate and not called good.
     camera : CameraDescription or None
         Whose site tells the night; None: the one that is called like the instrument.
@@ -64,7 +64,8 @@ class UltraRun:
 
     def __init__(self, files: UltraFiles, xml: Path, dat: Path, first: int, camera: CameraDescription | None) -> None:
         self._run = files.run
-        self._first = max(1, first)
+        self._first = first
+        self._memory = max(1, first)
         self._header = read_ultra_xml(str(xml), str(files.xml))
         self.read_out = ultra_read_out(self._header)
         self._camera = camera or load_camera(self.read_out.instrument.lower())
@@ -116,6 +117,11 @@ class UltraRun:
         """Frames whose time stamp is whole: the last one's pixels may be cut short."""
         rest = self._size - self.read_out.frame_bytes * self.available
         return self.available + (self.read_out.mode != POWER and rest >= 2 * self.read_out.header_words)
+
+    @property
+    def written(self) -> int:
+        """Bytes of the .dat at the last look."""
+        return self._size
 
     def refresh(self) -> int:
         """Look again at a run that may have grown, and give `available`."""
@@ -324,8 +330,8 @@ class UltraRun:
         known = self._blocks.get(b)
         if known is not None and known[0] == last:
             return known[1]
-        middle = min(max(first, self._first), last + 1)
-        parts = [self._segment(first, middle - 1, 1), self._segment(middle, last, self._first)]
+        middle = min(max(first, self._memory), last + 1)
+        parts = [self._segment(first, middle - 1, 1), self._segment(middle, last, self._memory)]
         found = _joined([part for part in parts if part is not None])
         self._blocks[b] = last, found
         return found

@@ -1,0 +1,106 @@
+"""Following a run while it is written: frames are given as soon as they are whole.
+
+The file is looked at again and again: network disks send no notices, and a look costs less than a notice would save.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from roque.errors import BadInput, NoData, NotFound
+from roque.frames import Frame
+from roque.spool.source import FrameSource
+
+__all__ = ["TWAIT", "follow"]
+
+TWAIT = 0.02
+"""Seconds between two looks at a file: few enough for frames to be handed on within a tenth of a second."""
+
+
+def follow(source: FrameSource, first: int = 1, *, twait: float = TWAIT, tmax: float = 10.0) -> Iterator[Frame]:
+    """Give the frames of a run that may still be written, from a place on.
+
+    The run has ended when nothing was added to it for `tmax` seconds, be it less than a frame, or as soon as all frames have
+    come that its header announced before they were there. If it grows again, another call from the next place on goes on.
+
+    Parameters
+    ----------
+    source : FrameSource
+        The run.
+    first : int
+        Place of the first frame to give; 0: the newest frame alone, whenever there is a newer one.
+    twait, tmax : float
+        Seconds between two looks, and without anything new until the run is taken for ended.
+
+    Yields
+    ------
+    Frame
+
+    Raises
+    ------
+    BadInput
+        A frame cannot be read, or the run ends inside one and its format calls that an error. What is wrong with the newest
+        frame is told when the run has ended: until then it may not be written in full.
+    NoData
+        The run was never meant to hold data.
+    """
+    patience = _Patience(source, twait, tmax)
+    place = max(1, first)
+    while True:
+        if place > source.available:
+            source.refresh()
+        at = place if first else max(place, source.available)
+        try:
+            frame = source.frame(at)
+        except (BadInput, NotFound) as error:
+            if at < source.available or isinstance(error, NoData):
+                raise
+            if patience.wait():
+                continue
+            if isinstance(error, BadInput) or at <= source.available:
+                raise
+            return
+        yield frame
+        place = at + 1
+        patience.restart()
+
+
+class _Patience:
+    """Waiting for a source, for as long as it grows."""
+
+    def __init__(self, source: FrameSource, twait: float, tmax: float) -> None:
+        self._source = source
+        self._twait, self._tmax = twait, tmax
+        # a camera that writes the number anew with each frame may be one ahead of its frames
+        announced = _announced(source)
+        self._announced = announced if announced - source.available > 1 else 0
+        self.restart()
+
+    def restart(self) -> None:
+        self._until = time.monotonic() + self._tmax
+        self._seen = _written(self._source)
+
+    def wait(self) -> bool:
+        """Wait for a moment; whether there is hope."""
+        if 0 < self._announced <= self._source.available and _announced(self._source) == self._announced:
+            return False
+        if _written(self._source) != self._seen:
+            self.restart()
+        left = self._until - time.monotonic()
+        if left <= 0.0:
+            return False
+        time.sleep(min(self._twait, left))
+        self._source.refresh()
+        return True
+
+
+def _announced(source: Any) -> int:
+    """Frames that the header says there will be; 0 where it does not."""
+    return int(getattr(source, "announced", 0))
+
+
+def _written(source: Any) -> int:
+    """Bytes that are there, or frames where the source counts no bytes."""
+    return int(getattr(source, "written", source.available))
