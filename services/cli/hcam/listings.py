@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from services.cli.hcam.command import Tell, hcam_command
 from services.cli.hcam.parameters import Values
 
@@ -18,9 +16,10 @@ def hls(_values: Values, tell: Tell) -> None:
     Example:
       HIPERCAM_DEFAULT_URL=192.168.1.2:8007/ roque hcam hls
     """
-    from roque.spool.listings import hipercam_runs
+    from roque.spool.servers.addresses import hipercam_address
+    from roque.spool.servers.listings import hipercam_runs
 
-    for run in hipercam_runs(os.environ.get("HIPERCAM_DEFAULT_URL", "localhost:8007/")):
+    for run in hipercam_runs(hipercam_address()):
         tell.line(run, run=run)
 
 
@@ -32,7 +31,8 @@ def uls(_values: Values, tell: Tell) -> None:
     Example:
       ULTRACAM_DEFAULT_URL=http://192.168.1.3:8007/ roque hcam uls
     """
-    from roque.spool.listings import ultracam_runs
+    from roque.spool.servers.addresses import ultracam_address
+    from roque.spool.servers.listings import ultracam_runs
 
-    for run in ultracam_runs(os.environ.get("ULTRACAM_DEFAULT_URL", "http://localhost:8007/")):
+    for run in ultracam_runs(ultracam_address()):
         tell.line(run, run=run)

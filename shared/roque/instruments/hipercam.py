@@ -15,7 +15,9 @@ from roque.frames import Geometry
 from roque.frames.frame import Header
 from roque.frames.images import require
 
-__all__ = ["CCDS", "NXTOT", "NYTOT", "STAMP_BYTES", "RawWindow", "ReadOut", "Timing", "WindowSet", "read_out"]
+__all__ = [
+    "CCDS", "NXTOT", "NYTOT", "STAMP_BYTES", "RawWindow", "ReadOut", "Timing", "WindowSet", "read_out", "served_frame_bytes",
+]  # fmt: skip
 
 CCDS = ("1", "2", "3", "4", "5")
 NXTOT, NYTOT = 2048, 1024
@@ -29,6 +31,7 @@ _TURN = {"E": "G", "G": "E", "F": "H", "H": "F"}
 # position: corner pixel, direction of read-out in x and y, and whether the far side of the quadrant counts
 _CORNERS = {"E": (1, 1, 1, 1, 0, 0), "F": (1025, 1, -1, 1, 1, 0), "G": (1025, 513, -1, -1, 1, 1), "H": (1, 513, 1, -1, 0, 1)}
 _PRESCAN, _OVERSCAN = 50, 8  # unbinned columns and rows
+_LARGEST_FRAME = 64 << 20  # bytes; whole frames with all scans have 23 million
 _SLACK = 256  # bytes of timing beyond which window sizes and NAXIS1 contradict each other; 36 are normal
 
 
@@ -175,6 +178,24 @@ def read_out(header: Header, *, file: str | None = None) -> ReadOut:
         nframes=nframes,
         frame_bytes=frame_bytes,
     )
+
+
+def served_frame_bytes(header: Header, *, file: str | None = None) -> int:
+    """Bytes of a frame that a file server gives, by its header.
+
+    NAXIS1 there is not that of the frames. Of NSAMP this formula takes 1 where it is missing, the order of pixels 4.
+
+    Raises
+    ------
+    BadInput
+        A keyword is missing or impossible.
+    """
+    ask = _Asker(header, file)
+    nx, ny = (ask.whole(f"ESO DET ACQ1 WIN {axis}", least=1) for axis in ("NX", "NY"))
+    size = 2 * (STAMP_BYTES // 2 + nx * ny // ask.whole("ESO DET NSAMP", default=1, least=1))
+    if size > _LARGEST_FRAME:
+        raise ask.wrong(f"frames of {size} bytes: the camera has none so large", "ESO DET ACQ1 WIN NX")
+    return size
 
 
 class _Asker:

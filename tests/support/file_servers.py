@@ -1,0 +1,83 @@
+"""Camera file servers on the loopback address: the stand-in of the golden data, and one that misbehaves on request."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+__all__ = ["StandIn", "served_folder", "stand_in"]
+
+
+class StandIn:
+    """The stand-in for both servers, as a process of its own; it notes what it was asked."""
+
+    def __init__(self, port: int, log: Path) -> None:
+        self.port = port
+        self._log = log
+
+    @property
+    def hipercam(self) -> str:
+        """Address of the HiPERCAM server."""
+        return f"localhost:{self.port}/"
+
+    @property
+    def ultracam(self) -> str:
+        """Address of the ULTRACAM server."""
+        return f"http://localhost:{self.port}/"
+
+    def exchanges(self) -> list[dict]:
+        """Everything that was asked and answered, in order."""
+        return [json.loads(line) for line in self._log.read_text().splitlines()] if self._log.exists() else []
+
+    def asked(self) -> list:
+        """Requests alone."""
+        return [exchange["request"] for exchange in self.exchanges() if exchange["request"] is not None]
+
+
+@contextmanager
+def stand_in(golden: Path, folder: Path, log: Path, *, grow: float | None = None, port: int = 0) -> Iterator[StandIn]:
+    """Serve the runs in a folder until the end of the ``with``."""
+    tool = golden.parent / "tools" / "stub_servers.py"
+    words = [sys.executable, str(tool), str(folder), "--port", str(port), "--log", str(log)]
+    words += ["--grow", str(grow)] if grow is not None else []
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}) as process:
+        try:
+            assert process.stdout is not None
+            yield StandIn(int(process.stdout.readline()), log)
+        finally:
+            process.kill()
+
+
+def served_folder(golden: Path, folder: Path) -> Path:
+    """Put the runs that the golden transcripts speak of into a folder."""
+    for path in (golden / "servers" / "runs").iterdir():
+        (folder / path.name).symlink_to(path)
+    for name in ("run002", "run005"):
+        for ending in (".xml", ".dat"):
+            (folder / f"{name}{ending}").symlink_to(golden / "ultracam" / f"{name}{ending}")
+    return folder
+
+
+@pytest.fixture
+def served(golden, tmp_path) -> Iterator[StandIn]:
+    """Both golden servers; the folder `served` holds their runs."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    with stand_in(golden, served_folder(golden, folder), tmp_path / "requests.jsonl") as server:
+        yield server
+
+
+def eventually(true, seconds: float = 10.0) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
