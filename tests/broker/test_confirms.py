@@ -17,6 +17,12 @@ from roque.jobs.outbox import emit
 
 
 @pytest.fixture
+def rabbitmq_url(own_rabbitmq_url):
+    """The broker is asked with its own tools here, and starved."""
+    return own_rabbitmq_url
+
+
+@pytest.fixture
 def link(post):
     confirms = Confirms(post.app)
     with confirms.connection:

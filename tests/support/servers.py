@@ -70,6 +70,20 @@ def rabbitmq_server(servers: Servers) -> RabbitMQServer:
 
 
 @pytest.fixture
+def own_postgresql_url(postgresql_server: PostgreSQLServer) -> Iterator[str]:
+    """URL of an empty database on a server that may be killed."""
+    with fresh_database(postgresql_server.url) as url:
+        yield url
+
+
+@pytest.fixture
+def own_rabbitmq_url(rabbitmq_server: RabbitMQServer) -> Iterator[str]:
+    """URL of an empty virtual host on a broker that may be killed, starved and looked into."""
+    with fresh_vhost(rabbitmq_server.url, rabbitmq_server.api) as url:
+        yield url
+
+
+@pytest.fixture
 def postgresql_url(servers: Servers) -> Iterator[str]:
     """URL of an empty database."""
     with servers.new_database() as url:

@@ -25,25 +25,25 @@ def test_a_database_is_empty_and_gone_afterwards(servers):
         assert connection.execute("SELECT count(*) FROM pg_database WHERE datname = %s", [name]).fetchone() == (0,)
 
 
-def test_what_was_committed_is_there_after_a_kill(postgresql_server, postgresql_url):
-    with connect(postgresql_url) as connection:
+def test_what_was_committed_is_there_after_a_kill(postgresql_server, own_postgresql_url):
+    with connect(own_postgresql_url) as connection:
         connection.execute("CREATE TABLE one AS SELECT generate_series(1, 1000) AS n")
     postgresql_server.kill()
     postgresql_server.start()
-    with connect(postgresql_url) as connection:
+    with connect(own_postgresql_url) as connection:
         assert connection.execute("SELECT count(*) FROM one").fetchone() == (1000,)
 
 
-def test_what_was_confirmed_is_there_after_a_kill(rabbitmq_server, rabbitmq_url):
+def test_what_was_confirmed_is_there_after_a_kill(rabbitmq_server, own_rabbitmq_url):
     queue = Queue("one", routing_key="one", durable=True, queue_arguments={"x-queue-type": "quorum"})
-    with Connection(rabbitmq_url, transport_options={"confirm_publish": True}) as connection:
+    with Connection(own_rabbitmq_url, transport_options={"confirm_publish": True}) as connection:
         sender = connection.SimpleQueue(queue)
         for number in range(20):
             sender.put({"n": number})
     time.sleep(2.5)  # RabbitMQ 3.10 itself writes its table of queues every two seconds only
     rabbitmq_server.kill()
     rabbitmq_server.start()
-    with Connection(rabbitmq_url) as connection:
+    with Connection(own_rabbitmq_url) as connection:
         receiver = connection.SimpleQueue(queue)
         assert [receiver.get(timeout=20).payload["n"] for _ in range(20)] == list(range(20))
 
