@@ -25,6 +25,8 @@ TOYS = Path(__file__).parents[1] / "system"
 CONSUMER_TIMEOUT_SECONDS = 30 * 60
 """After so long RabbitMQ ends the channel of whoever has not acknowledged, and the work is done twice."""
 
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
 
 class Worker:
     """A real worker at the exporter's queue, with toys for handlers; what it says is in worker.log."""
@@ -34,7 +36,7 @@ class Worker:
         path = os.pathsep.join([str(TOYS), *filter(None, [os.environ.get("PYTHONPATH")])])
         self.environment = {
             **os.environ, "PYTHONPATH": path, "ROQUE_HOME": str(home), "ROQUE_BROKER_URL": broker, "ROQUE_LOG_FORMAT": "json",
-            "ROQUE_PARENT": str(os.getpid()), **variables,
+            "ROQUE_PARENT": str(os.getpid()), **dict.fromkeys(THREADS, "1"), **variables,
         }  # fmt: skip
 
     def start(self, *before: str) -> subprocess.Popen[bytes]:
@@ -52,6 +54,15 @@ class Worker:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+
+
+def changed(folder: Path, change: str) -> str:
+    """A program that starts a worker with limits that are no settings, as nobody should change them."""
+    launch = folder / "launch.py"
+    launch.write_text(
+        f"import runpy, sys\n{change}sys.argv = sys.argv[1:]\nrunpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)\n"
+    )
+    return str(launch)
 
 
 @pytest.fixture(scope="module")
@@ -171,15 +182,8 @@ def test_every_job_has_ended_well_before_the_broker_loses_patience():
 def test_a_job_over_the_hard_time_limit_is_killed_and_fails_after_three_times(post, wait, tmp_path):
     from roque.jobs.life import requeue_expired
 
-    launch = tmp_path / "launch.py"  # the limits are no settings: nobody should change them
-    launch.write_text(
-        "import runpy, sys\nfrom roque.bus import app\n"
-        "app.SOFT_LIMIT_SECONDS, app.HARD_LIMIT_SECONDS = None, 2\n"
-        "sys.argv = sys.argv[1:]\nrunpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)\n"
-    )
-    worker = Worker(post.folder, post.broker, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1",
-                    NUMBA_NUM_THREADS="1")  # fmt: skip
-    worker.start(str(launch))
+    worker = Worker(post.folder, post.broker)
+    worker.start(changed(tmp_path, "from roque.bus import app\napp.SOFT_LIMIT_SECONDS, app.HARD_LIMIT_SECONDS = None, 2\n"))
     try:
         slow, quick = post.submit(60_000, 1)
 
@@ -193,6 +197,47 @@ def test_a_job_over_the_hard_time_limit_is_killed_and_fails_after_three_times(po
             assert session.get_one(Job, slow).error["message"] == "killed its worker 3 times"
     finally:
         worker.end()
+
+
+def test_a_worker_that_takes_no_more_messages_is_found_out_and_ends(post, wait, tmp_path):
+    worker = Worker(post.folder, post.broker)
+    limits = "watchdog.IDLE_SECONDS, watchdog.GRACE_SECONDS, watchdog._LOOK_SECONDS = 2.0, 1.0, 0.2\n"
+    worker.start(changed(tmp_path, f"from roque.bus import watchdog\n{limits}"))
+    try:
+        (first,) = post.submit(1)
+        wait(lambda: states(post, first) == ["done"])
+        # connected, alive, and deaf: as has been seen after a broker went and came back
+        post.app.control.cancel_consumer("exporter.v1")
+        wait(lambda: consumers(post) == 0)
+        (second,) = post.submit(2)
+        wait(lambda: "worker_stuck" in worker.said())
+        worker.process.wait(30)
+        worker.start()  # as whoever watches over it does
+        wait(lambda: states(post, second) == ["done"])
+    finally:
+        worker.end()
+
+
+def test_a_broker_that_loses_patience_with_a_long_job_gets_no_second_answer(post, wait, servers):
+    from tests.support.rabbitmq import RabbitMQServer
+
+    server = RabbitMQServer(servers.scratch)
+    server.control("eval", "application:set_env(rabbit, consumer_timeout, 1000).")
+    server.control("eval", "application:set_env(rabbit, channel_tick_interval, 500).")
+    worker = Worker(post.folder, server.url)
+    worker.start()
+    try:
+        long, after = post.submit(8_000, 1)  # ms
+        worker.process.wait(60)  # Celery takes it for unrecoverable: the job is done to its end, and the worker stops
+        assert "PRECONDITION_FAILED" in worker.said()
+        assert states(post, long) == ["done"]
+        worker.start()
+        wait(lambda: states(post, after) == ["done"])
+        with post.record.reading() as session:
+            assert session.get_one(Job, long).attempts == 1
+    finally:
+        worker.end()
+        server.kill()
 
 
 def test_a_worker_that_never_reached_the_broker_stops_when_asked(tmp_path, post, wait):
