@@ -49,8 +49,9 @@ class UltraRun:
     xml, dat : Path
         The files, plain.
     first : int
-        Place of the first frame that iteration gives, from 1; 0: the newest frame alone. Times hang on the stamps before a frame; as in the HiPERCAM
-        pipeline those before `first` are taken not to be known, so that its time is approximate and not called good.
+        Place of the first frame that iteration gives, from 1; 0: the newest frame alone. Times hang on the stamps before a
+        frame; as in the HiPERCAM pipeline those before `first` are taken not to be known, so that its time is approximate and
+        not called good.
     camera : CameraDescription or None
         Whose site tells the night; None: the one that is called like the instrument.
 
