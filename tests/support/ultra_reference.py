@@ -189,3 +189,85 @@ class Reader:
     @staticmethod
     def kept(middle, length, good):
         return (51544.0, length, False) if middle < 51544 else (middle, length, good)
+
+
+def windows_of(instrument, application, parameters, version, words):
+    """Windows of a frame as (CCD, label, llx, lly, xbin, ybin, amplifier, counts), from its words without the time stamp.
+
+    `version` is that of the software, and the words come in the order of the file.
+    """
+    p = {name: int(value) for name, value in parameters.items()}
+    xbin, ybin = (p.get(f"{axis}_BIN_FAC", p.get(f"{axis}_BIN")) for axis in "XY")
+    if instrument == "ULTRASPEC":
+        return _spec_windows(application, p, xbin, ybin, words)
+    found, at = [], 0
+    over = "frameover" in application
+    if over:
+        pairs = [(1, 513, 1, 540 // xbin, 1032 // ybin)]
+    elif "fullframe" in application:
+        pairs = [(1, 513, 1, 512 // xbin, 1024 // ybin)]
+    else:
+        number = next((n for n in (2, 3) if f"window{n}pair" in application or f"ap_win{2 * n}_" in application), 1)
+        pairs = [
+            (p[f"X{n}L_START"], p[f"X{n}R_START"], p[f"Y{n}_START"], p[f"X{n}_SIZE"] // xbin, p[f"Y{n}_SIZE"] // ybin)
+            for n in range(1, number + 1)
+        ]
+    for n, (left, right, low, nx, ny) in enumerate(pairs):
+        for ccd in range(3):
+            arrays = [[[0] * nx for _ in range(ny)] for _ in "LR"]
+            for j in range(ny):
+                for i in range(nx):
+                    group = at + 6 * (j * nx + i)
+                    arrays[0][j][i] = words[group + 2 * ccd]
+                    arrays[1][j][nx - 1 - i] = words[group + 2 * ccd + 1]
+            label = str(ccd + 1)
+            if over:
+                found += _overscan(label, xbin, ybin, *arrays)
+            elif version == -1:
+                found.append((label, str(2 * n + 1), left, low, xbin, ybin, "LL", [row[1:] for row in arrays[0]]))
+                found.append((label, str(2 * n + 2), right + xbin, low, xbin, ybin, "LR", [row[:-1] for row in arrays[1]]))
+            else:
+                found.append((label, str(2 * n + 1), left, low, xbin, ybin, "LL", arrays[0]))
+                found.append((label, str(2 * n + 2), right, low, xbin, ybin, "LR", arrays[1]))
+        at += 6 * nx * ny
+    return found
+
+
+def _overscan(ccd, xbin, ybin, left, right):
+    def x(n):
+        return n // xbin
+
+    top = 1024 // ybin
+    parts = [
+        (1, 1, "LL", [row[x(24) : x(536)] for row in left[:top]]),
+        (513, 1, "LR", [row[x(4) : x(516)] for row in right[:top]]),
+        (1025, 1, "LL", [row[: x(24)] + row[-x(4) :] for row in left]),
+        (1053, 1, "LR", [row[: x(4)] + row[-x(24) :] for row in right]),
+        (1, 1025, "LL", [row[x(24) : x(536)] for row in left[top:]]),
+        (513, 1025, "LR", [row[x(4) : x(516)] for row in right[top:]]),
+    ]
+    return [(ccd, str(n), llx, lly, xbin, ybin, amp, counts) for n, (llx, lly, amp, counts) in enumerate(parts, start=1)]
+
+
+def _spec_windows(application, p, xbin, ybin, words):
+    drift, other = "drift" in application, p["OUTPUT"] != 0
+    number = 2 if drift else next((n - 1 for n in (2, 3, 4) if p.get(f"X{n}_SIZE", 0) == 0), 4)
+    found, at = [], 0
+    width = sum(p[f"X{n}_SIZE"] for n in range(1, number + 1))
+    for n in range(1, number + 1):
+        x, nx = p[f"X{n}_START"], p[f"X{n}_SIZE"]
+        y, ny = (p[f"Y{1 if drift else n}_{name}"] for name in ("START", "SIZE"))
+        c = -(-max(0, 17 - x) // xbin)
+        llx = max(1, 1074 - x - nx * xbin) if other else max(1, x + c * xbin - 16)
+        counts = []
+        for j in range(ny):
+            if drift:
+                row = list(words[j * width : (j + 1) * width])
+                row = row[::-1] if other else row
+                counts.append(row[at + c : at + nx])
+            else:
+                row = list(words[at + j * nx : at + (j + 1) * nx])
+                counts.append(row[: nx - c][::-1] if other else row[c:])
+        at += nx if drift else nx * ny
+        found.append(("1", str(n), llx, y, xbin, ybin, "LR" if other else "LL", counts))
+    return found

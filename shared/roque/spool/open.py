@@ -33,7 +33,8 @@ def data_source(
         'hl': a raw HiPERCAM run (a FITS file); 'ul': a raw run of ULTRACAM or ULTRASPEC (a .xml and a .dat); 'hf': hcm files
         (a .lis, or the files in order); 'fits': plain FITS images of a described camera, in any order.
     resource : path or sequence of paths
-        The run; of 'ul' one of its files, both, or their path without ending. Files may be compressed (.gz, .fz).
+        The run; of 'ul' one of its files, both, or their path without ending (.dat.old: the original of a corrected .dat, where
+        there is one). Files may be compressed (.gz, .fz).
     first : int
         Place of the first frame that iteration gives, from 1; 0: the newest frame alone, while there is a newer one. Of 'ul',
         stamps before it are not used for times.
@@ -91,9 +92,7 @@ def _open_ultra(resource: Resource, first: int, camera: CameraDescription | None
     paths = [Path(resource)] if isinstance(resource, str | os.PathLike) else [Path(path) for path in resource]
     if not paths:
         raise BadInput("a run of no files", remedy="name its .xml or its .dat")
-    files = ultra_files(paths[0])
-    if not {*paths} <= {files.run, files.xml, files.dat}:
-        raise BadInput(f"files of more than one run: {', '.join(map(str, paths))}", remedy="name a .xml and its .dat")
+    files = ultra_files(*paths)
     if cache is not None:
         return UltraRun(files, unpack(files.xml, cache), unpack(files.dat, cache), first, camera)
     with tempfile.TemporaryDirectory(prefix="roque-") as own:

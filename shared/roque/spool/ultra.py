@@ -348,7 +348,7 @@ class UltraRun:
         return ultra_times(self._stamps(first, last), first, self.read_out)
 
     def _stamps(self, first: int, last: int) -> UltraStamps:
-        if not self.read_out.early:
+        if not self.read_out.early or self.read_out.stamp_format == 2:
             return self._read_stamps(first, last)
         # stamps of May 2002 are mended one by one, each after the one before it, from the first that is known
         if self._early is None or self._early[0] < last:

@@ -110,10 +110,11 @@ def _user(element: _Element | None) -> dict[str, str] | None:
     if element is None:
         return None
     found = {child.name: child.text for child in element.children if child.text}
+    blank = any(child.name == "SlidePos" and child.texts and not child.text for child in element.children)
     if "SlidePos" in found:
         found["SlidePos"] = found["SlidePos"].split()[0]
     revision = found.get("revision")
-    return None if revision is not None and not revision.removeprefix("-").isdecimal() else found
+    return None if blank or (revision is not None and not revision.removeprefix("-").isdecimal()) else found
 
 
 class _Parser:

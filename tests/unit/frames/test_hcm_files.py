@@ -119,6 +119,27 @@ def test_labels_and_flags_have_their_defaults_and_integers_become_float32(tmp_pa
     np.testing.assert_array_equal(ccd.windows["1"].data, data.astype(float))
 
 
+@pytest.mark.parametrize(
+    ("given", "labels"), [(("A", None, "B", None), "A2B4"), ((None, "1B", None, 7), "1 1B 3 7"), ((None,), "1")]
+)
+def test_windows_without_a_label_are_counted_within_their_ccd(tmp_path, given, labels):
+    cards = [FIRST | ({} if label is None else {"WINDOW": label}) | {"CCD": ccd} for ccd in (1, 2) for label in given]
+    write_with_astropy(tmp_path / "a.hcm", *[(c, np.full((3, 4), n, np.float32)) for n, c in enumerate(cards)])
+    frame = read_hcm(tmp_path / "a.hcm")
+    wanted = labels.split() if " " in labels else list(labels)
+    assert {ccd: list(own.windows) for ccd, own in frame.ccds.items()} == {"1": wanted, "2": wanted}
+    assert [w.data[0, 0] for ccd in frame.ccds.values() for w in ccd.windows.values()] == list(range(len(cards)))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.int64, np.float32, np.float64])
+def test_any_numbers_become_float32_but_float64_which_stays(frame, tmp_path, dtype):
+    data = np.array([[0, 1, 250], [7, 8, 9]], dtype) + (dtype(0.1) if dtype in (np.float32, np.float64) else dtype(0))
+    write_with_astropy(tmp_path / "a.hcm", (FIRST, data))
+    read = read_hcm(tmp_path / "a.hcm").ccds["1"].windows["1"].data
+    assert read.dtype == (np.float64 if dtype is np.float64 else np.float32)
+    np.testing.assert_array_equal(read, data)
+
+
 def test_a_file_of_one_ccd_may_hold_its_first_window_in_the_first_hdu(tmp_path):
     data = np.ones((3, 4), np.float32)
     first = fits.PrimaryHDU(data, fits.Header(FIRST | {"HIPERCAM": "CCD"}))
@@ -136,6 +157,7 @@ def test_a_file_of_one_ccd_may_hold_its_first_window_in_the_first_hdu(tmp_path):
         ([FIRST | {"LLX": 1.5}], "keyword LLX is 1.5, not a whole number"),
         ([FIRST | {"GOODTIME": "yes"}], "keyword GOODTIME is 'yes', not T or F"),
         ([FIRST | {"WINDOW": "A"}, FIRST | {"WINDOW": "A"}], "CCD 1 has two windows A"),
+        ([FIRST | {"WINDOW": "2"}, FIRST], "CCD 1 has two windows 2"),
         ([FIRST, FIRST | {"CCD": "2"}, FIRST], "windows of CCD 1 do not stand together"),
         ([], "no window in the file"),
     ],

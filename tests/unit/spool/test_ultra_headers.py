@@ -118,7 +118,13 @@ def test_the_users_version_comes_first_and_must_not_contradict(tmp_path):
 
 def test_a_user_element_sets_the_unit_of_time_unless_it_makes_no_sense(tmp_path):
     run = run_of()
-    for user, exposure in (({"target": "a"}, 1.0), ({}, 1.0), (None, 10.0), ({"target": "a", "revision": "x"}, 10.0)):
+    for user, exposure in (
+        ({"target": "a"}, 1.0),
+        ({}, 1.0),
+        (None, 10.0),
+        ({"target": "a", "revision": "x"}, 10.0),
+        ({"target": "a", "SlidePos": " "}, 10.0),
+    ):
         run.user = user
         with data_source("ul", run.write(tmp_path)) as source:
             assert source.info.exposure == exposure
@@ -225,6 +231,28 @@ def test_a_run_is_opened_by_its_name_by_one_file_or_by_both(tmp_path):
         data_source("ul", [xml, tmp_path / "run013.dat"])
     with pytest.raises(BadInput, match="no files"):
         data_source("ul", [])
+
+
+def test_the_original_of_a_corrected_file_is_read_where_it_is_asked_for(tmp_path):
+    path = run_of().write(tmp_path)
+    old = path.with_name("run012.dat.old")
+    with data_source("ul", old) as source:  # this run was not corrected
+        assert source.frame(3).header["FRAMEERR"] is False
+    data = bytearray(path.with_suffix(".dat").read_bytes())
+    at = 2 * len(data) // 3 + 4
+    data[at : at + 4] = b"\0" * 4
+    old.write_bytes(data)
+    for resource, wrong in (
+        (old, True),
+        ([path.with_suffix(".xml"), old], True),
+        (path, False),
+        (path.with_suffix(".dat"), False),
+    ):
+        with data_source("ul", resource) as source:
+            assert source.frame(3).header["FRAMEERR"] is wrong
+            assert (source.info.name, source.frame(1).header["RUN"]) == ("run012", str(path))
+    with data_source("ul", old) as source:
+        assert source.problems[0].file == str(old)
 
 
 def test_a_missing_file_is_named(tmp_path):
