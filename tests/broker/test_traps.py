@@ -60,7 +60,8 @@ def changed(folder: Path, change: str) -> str:
     """A program that starts a worker with limits that are no settings, as nobody should change them."""
     launch = folder / "launch.py"
     launch.write_text(
-        f"import runpy, sys\n{change}sys.argv = sys.argv[1:]\nrunpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)\n"
+        f"import runpy, sys\n{change}"
+        "sys.argv = sys.argv[1:]\nrunpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)\n"
     )
     return str(launch)
 

@@ -136,6 +136,12 @@ class Observatory:
         end = time.monotonic() + GRACE_SECONDS
         return {name: self.running[name].wait(max(1.0, end - time.monotonic())) for name in names}
 
+    def until_started(self, *names: str) -> None:
+        """Wait until processes have begun: one that is told to stop before ends by the signal."""
+        for name in names:
+            begun = f'"pid": {self.running[name].pid},'
+            self.until(lambda begun=begun: begun in (self.home / "log").read_text())
+
     def until(self, reached: Callable[[], object], seconds: float = 300.0, *, every: float = 0.1) -> object:
         """Keep it running until something is so, and give that."""
         end = time.monotonic() + seconds

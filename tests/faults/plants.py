@@ -80,10 +80,14 @@ def acknowledge_early() -> None:
 
 def no_fence() -> None:
     """Planted bug: let any worker that once had a job record its end, whoever has it now."""
+    from sqlalchemy import bindparam, update
+
     from roque.archive.models import Job
     from roque.jobs import claims
 
     claims._mine = lambda held: (Job.id == held.id,)
+    ended = {"state": "done", "claim_token": None, "lease_until": None, "finished_at": bindparam("now")}
+    claims._FINISH = update(Job).where(Job.id == bindparam("mine")).values(**ended).returning(Job.id == "")
 
 
 def _change_app(**settings: object) -> None:

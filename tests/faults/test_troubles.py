@@ -105,6 +105,7 @@ def test_every_service_is_restarted_in_mid_work(disturb):
             with night.fault(f"SIGTERM and restart of {name}"):
                 assert night.system.stop(name) == {name: 0}
                 night.system.start(name)
+                night.system.until_started(name)
         assert night.system.deaths == 0
 
 

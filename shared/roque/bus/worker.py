@@ -121,12 +121,12 @@ def serve_jobs(settings: Settings, services: Sequence[str], handlers: Mapping[Ki
         without_heartbeat=True,
         quiet=True,
     )
-    logger.info("started", pid=os.getpid(), processes=processes, services=list(services))
     record = Record(settings.database)
     relay = Relay(Record(settings.database), app, settings.broker)
     watchdog = Watchdog(Progress(processes, _under_way, lambda: _lying(app, services, settings.broker, record)))
     with serve_health(settings, _checks(_name(services), record, relay, watchdog)):
         stop = stop_on_signals()
+        logger.info("started", pid=os.getpid(), processes=processes, services=list(services))
         if not (_tables_are_there(settings, stop) and (is_memory(settings.broker) or reach_broker(app, stop))):
             return 0
         _stop_on_signals()
