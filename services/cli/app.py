@@ -12,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from roque.archive import Record
     from roque.archive.products import ProductStore
-    from roque.instruments import CameraDescription
+    from roque.instruments import CameraDescription, Known
     from roque.settings import Settings
 
 __all__ = ["App", "pass_app", "sqlite_file"]
@@ -117,9 +117,14 @@ class App:
     @property
     def cameras(self) -> dict[str, CameraDescription]:
         """Descriptions of cameras, the observatory's own among them."""
-        from roque.instruments import cameras
+        return self.known_cameras.cameras
 
-        return cameras(self.settings.cameras)
+    @cached_property
+    def known_cameras(self) -> Known:
+        """Descriptions of cameras, and what is wrong with those that cannot be used."""
+        from roque.instruments import known_cameras
+
+        return known_cameras(self.settings.cameras)
 
 
 def sqlite_file(settings: Settings) -> Path | None:

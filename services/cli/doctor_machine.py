@@ -51,7 +51,7 @@ def machine(settings: Settings) -> Iterator[Finding]:
         yield _folder("products", settings.products)
     yield from _room(settings)
     yield from _incoming(settings)
-    yield _cameras(settings)
+    yield from _cameras(settings)
     yield _processors(settings)
     yield _kernels()
 
@@ -129,15 +129,16 @@ def _incoming(settings: Settings) -> Iterator[Finding]:
             yield ok("incoming", f"{folder} can be read")
 
 
-def _cameras(settings: Settings) -> Finding:
-    from roque.errors import RoqueError
-    from roque.instruments import cameras
+def _cameras(settings: Settings) -> Iterator[Finding]:
+    from roque.instruments import known_cameras
 
-    try:
-        known = cameras(settings.cameras)
-    except (RoqueError, OSError) as error:
-        return fail("cameras", str(error), "correct the description, or the setting cameras")
-    return ok("cameras", f"{len(known)} are known")
+    known = known_cameras(settings.cameras)
+    for error in known.problems:
+        where = ", ".join(part for part in (error.file, error.place) if part)
+        yield fail(
+            "cameras", f"{where}: {error.message}" if where else error.message, error.remedy or "correct the description"
+        )
+    yield ok("cameras", f"{len(known.cameras)} are known")
 
 
 def _processors(settings: Settings) -> Finding:

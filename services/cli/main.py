@@ -23,7 +23,7 @@ COMMANDS = {
     "job": Lazily("services.cli.job:job", "List, show, submit, cancel and retry jobs."),
     "calib": Lazily("services.cli.calib:calib", "List masters; explain why one was chosen."),
     "recipe": Lazily("services.cli.recipe:recipe", "List, show, change and import reduction parameters."),
-    "camera": Lazily("services.cli.camera:camera", "List the cameras whose files are understood."),
+    "camera": Lazily("services.cli.camera:camera", "List cameras; check what is made of a file."),
     "hlog": Lazily("services.cli.hlog:hlog", "Export logs of measurements."),
     "lightcurve": Lazily("services.cli.lightcurve:lightcurve", "Plot and export light curves."),
     "product": Lazily("services.cli.product:product", "List and fetch products."),

@@ -8,7 +8,7 @@ import time
 from roque.archive import Record
 from roque.archive.schema import wait_for_tables
 from roque.errors import Transient
-from roque.instruments import cameras
+from roque.instruments import known_cameras
 from roque.settings import Settings
 from roque.telemetry import logger
 from services.ingest.watch import Watch
@@ -26,7 +26,10 @@ def work(settings: Settings, stop: threading.Event) -> None:
     """Look until told to stop. A database that is away is waited for; files wait where they are."""
     record = Record(settings.database)
     wait_for_tables(record, stop)
-    watch = Watch(record, settings, cameras(settings.cameras), stop)
+    known = known_cameras(settings.cameras)
+    for problem in known.problems:
+        logger.warning("camera_not_known", error=str(problem))
+    watch = Watch(record, settings, known.cameras, stop)
     full_look = time.monotonic()
     while not stop.is_set():
         try:

@@ -1,4 +1,4 @@
-"""Descriptions of cameras: TOML files that say all that roque must know of one.
+"""Reading descriptions of cameras: TOML files that say all that roque must know of one.
 
 A description of a camera whose files have their own reader (HiPERCAM) gives its site, scale and detectors; one of a camera that
 writes plain FITS images also says how its headers are read.
@@ -8,218 +8,26 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cache
-from importlib import resources
-from pathlib import Path
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from roque.errors import BadInput, NotFound
-from roque.frames.frame import Header
-from roque.instruments.rules import Rule, TimeRule
+from roque.errors import BadInput
+from roque.instruments.description import CameraDescription, Detector, HeaderRules, Site
+from roque.instruments.rules import GROUP, Rule, TimeRule
 
-__all__ = ["CameraDescription", "Detector", "HeaderRules", "Site", "cameras", "identify", "load_camera", "read_camera"]
+__all__ = ["PLACEHOLDERS", "SOURCES", "read_camera"]
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
-    """Where a telescope stands: longitude in degrees east, latitude in degrees, height in metres."""
+SOURCES = ("hl", "ul", "hf", "fits")
+"""Readers that come with roque."""
 
-    telescope: str
-    longitude: float
-    latitude: float
-    height: float
+PLACEHOLDERS = ("site", "pixel_scale", "gain", "read_noise", "nonlinear", "saturation")
+"""What a description may hold as a figure of the usual order, and say so."""
 
 
-@dataclass(frozen=True, slots=True)
-class Detector:
-    """A CCD of a camera.
-
-    Parameters
-    ----------
-    label : str
-        As in apertures and logs.
-    nxtot, nytot : int
-        Size, unbinned pixels; 0: as large as the image.
-    nxpad, nypad : int
-        Padding beyond it (prescan, overscan), unbinned pixels.
-    gain : float
-        Electrons per ADU.
-    read_noise : float
-        ADU, rms.
-    nonlinear, saturation : float
-        Counts, ADU, from which pixels are non-linear and saturated.
-    """
-
-    label: str
-    nxtot: int
-    nytot: int
-    nxpad: int
-    nypad: int
-    gain: float
-    read_noise: float
-    nonlinear: float
-    saturation: float
-
-
-@dataclass(frozen=True, slots=True)
-class HeaderRules:
-    """How headers of plain FITS images are read; rules see the primary header overlaid with that of the image.
-
-    Parameters
-    ----------
-    hdu : int or None
-        HDU of the image; None: the first image in the file.
-    time : TimeRule
-        Time of the exposure.
-    exposure : Rule
-        s.
-    object, kind, filter, speed, mode : Rule
-        Texts. Kinds are bias, dark, flat, science and other; where the rule finds none, the object's name decides.
-    xbin, ybin : Rule
-        Binning.
-    nxtot, nytot : Rule
-        Size of the chip, unbinned pixels, where the description gives none.
-    llx, lly : Rule
-        Lower-left unbinned pixel of the image, from 1.
-    gain, read_noise, saturation : Rule
-        Values that change from frame to frame; where a rule finds none, those of the detector hold.
-    ra, dec : Rule
-        Pointing, degrees.
-    """
-
-    hdu: int | None
-    time: TimeRule
-    exposure: Rule
-    object: Rule
-    kind: Rule
-    filter: Rule
-    speed: Rule
-    mode: Rule
-    xbin: Rule
-    ybin: Rule
-    nxtot: Rule
-    nytot: Rule
-    llx: Rule
-    lly: Rule
-    gain: Rule
-    read_noise: Rule
-    saturation: Rule
-    ra: Rule
-    dec: Rule
-
-
-@dataclass(frozen=True, slots=True)
-class CameraDescription:
-    """A camera.
-
-    Parameters
-    ----------
-    name : str
-        Its name, also in the record and on the command line.
-    source : str
-        What reads its files: 'hl' (HiPERCAM), 'ul' (ULTRACAM, ULTRASPEC), 'hf' (hcm files) or 'fits' (plain FITS images, by
-        `header`).
-    site : Site
-        Where it stands.
-    pixel_scale : float
-        arcsec per unbinned pixel.
-    seeing : float
-        First guess of the FWHM of stars, arcsec.
-    reference : str
-        CCD that positions of the others are compared with.
-    detectors : dict of str to Detector
-        By label.
-    identify : dict of str to str
-        Keyword to a pattern that its whole value matches, upper and lower case alike. Empty: never told from a header.
-    header : HeaderRules or None
-        For plain FITS images.
-    recipe : dict of str to value
-        Reduction parameters that differ from the usual ones, by their full names: 'apertures.fit_alpha'.
-    """
-
-    name: str
-    source: str
-    site: Site
-    pixel_scale: float
-    seeing: float
-    reference: str
-    detectors: dict[str, Detector]
-    identify: dict[str, str]
-    header: HeaderRules | None
-    recipe: dict[str, Any]
-
-    def detector(self, label: str) -> Detector:
-        """Give the CCD of a label; one that is not described is taken to be like the reference."""
-        return self.detectors.get(label, self.detectors[self.reference])
-
-    def matches(self, header: Header) -> bool:
-        """Whether a header is one of this camera's."""
-        return bool(self.identify) and all(
-            keyword in header and re.fullmatch(pattern, str(header[keyword]), re.IGNORECASE)
-            for keyword, pattern in self.identify.items()
-        )
-
-
-def load_camera(name: str) -> CameraDescription:
-    """Description of a camera that comes with roque.
-
-    Raises
-    ------
-    NotFound
-        There is none of that name.
-    """
-    try:
-        return _shipped()[name]
-    except KeyError:
-        raise NotFound(f"no camera {name!r}", remedy=f"known are {', '.join(sorted(_shipped()))}") from None
-
-
-def cameras(extra_folder: Path | None = None) -> dict[str, CameraDescription]:
-    """Read the descriptions that come with roque and, over them, those of a folder (`*.toml`).
-
-    Raises
-    ------
-    BadInput
-        A description cannot be understood.
-    """
-    found = dict(_shipped())
-    for path in sorted(extra_folder.glob("*.toml")) if extra_folder else ():
-        camera = read_camera(path.read_bytes(), str(path))
-        found[camera.name] = camera
-    return found
-
-
-def identify(header: Header, cameras: Mapping[str, CameraDescription], *, file: str | None = None) -> CameraDescription:
-    """Tell which camera wrote a header; of several the one with the most conditions.
-
-    Raises
-    ------
-    BadInput
-        None did, or several did that ask for equally much.
-    """
-    matching = sorted((c for c in cameras.values() if c.matches(header)), key=lambda c: -len(c.identify))
-    if not matching:
-        seen = ", ".join(f"{k} = {header[k]!r}" for k in ("INSTRUME", "TELESCOP", "ORIGIN", "DETECTOR") if k in header)
-        raise BadInput(
-            f"no camera is known that writes such a header ({seen or 'it names neither instrument nor telescope'})",
-            file=file,
-            place="keyword INSTRUME",
-            remedy="correct the header if the camera is known; else put a description of it (TOML) into the folder of cameras",
-        )
-    if len(matching) > 1 and len(matching[0].identify) == len(matching[1].identify):
-        raise BadInput(
-            f"cameras {matching[0].name} and {matching[1].name} both claim this header",
-            file=file,
-            remedy="add conditions to the section 'identify' of their descriptions",
-        )
-    return matching[0]
-
-
-def read_camera(text: bytes, file: str) -> CameraDescription:
+def read_camera(text: bytes, file: str, sources: Collection[str] = SOURCES) -> CameraDescription:
     """Read a description.
 
     Parameters
@@ -228,6 +36,8 @@ def read_camera(text: bytes, file: str) -> CameraDescription:
         TOML.
     file : str
         Name for error messages.
+    sources : collection of str
+        Readers that there are.
 
     Raises
     ------
@@ -237,8 +47,10 @@ def read_camera(text: bytes, file: str) -> CameraDescription:
     try:
         top = _Table(tomllib.loads(text.decode("utf-8")), "", file)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"not TOML: {error}", file=file) from None
-    source = top.one_of("source", ("hl", "ul", "hf", "fits"))
+        line = re.search(r"line \d+, column \d+", str(error))
+        remedy = "correct it there; the descriptions that come with roque are examples"
+        raise BadInput(f"not TOML: {error}", file=file, place=line[0] if line else None, remedy=remedy) from None
+    source = top.one_of("source", sources)
     site = top.table("site")
     place = Site(site.text("telescope"), site.number("longitude"), site.number("latitude"), site.number("height"))
     site.done()
@@ -254,6 +66,7 @@ def read_camera(text: bytes, file: str) -> CameraDescription:
         identify=top.patterns("identify"),
         header=_header_rules(top.table("header")) if source == "fits" else None,
         recipe=dict(_flat(top.take("recipe", (dict,), "a section", {}))),
+        placeholders=_placeholders(top),
     )
     top.done()
     if not _NAME.fullmatch(camera.name) or not -180 <= place.longitude <= 180 or not -90 <= place.latitude <= 90:
@@ -263,6 +76,14 @@ def read_camera(text: bytes, file: str) -> CameraDescription:
     if min(camera.pixel_scale, camera.seeing) <= 0.0:
         raise top.wrong("pixel_scale", "pixel scale and seeing are positive")
     return camera
+
+
+def _placeholders(table: _Table) -> tuple[str, ...]:
+    names = table.take("placeholders", (list,), "a list", [])
+    for name in names:
+        if name not in PLACEHOLDERS:
+            raise table.wrong("placeholders", f"a list of {', '.join(PLACEHOLDERS)} is needed, not {name!r}")
+    return tuple(names)
 
 
 def _flat(entries: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
@@ -304,7 +125,7 @@ class _Table:
         value: int = self.take(key, (int,), "a whole number", default)
         return value
 
-    def one_of(self, key: str, choices: tuple[str, ...], default: str | None = None) -> str:
+    def one_of(self, key: str, choices: Collection[str], default: str | None = None) -> str:
         value = self.text(key, default)
         if value not in choices:
             raise self.wrong(key, f"one of {', '.join(choices)} is needed, not {value!r}")
@@ -402,12 +223,7 @@ def _replacements(table: _Table) -> dict[str, str]:
         table.compiles("map", pattern)
         if not isinstance(replacement, str):
             raise table.wrong("map", f"a text is needed, not {replacement!r}")
+        groups = re.compile(pattern).groups
+        if any(int(number) > groups for number in GROUP.findall(replacement)):
+            raise table.wrong("map", f"{replacement!r} asks for a group that {pattern!r} has not")
     return dict(entries)
-
-
-@cache
-def _shipped() -> dict[str, CameraDescription]:
-    folder = resources.files("roque.instruments") / "cameras"
-    files = sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
-    described = [read_camera(f.read_bytes(), f.name) for f in files]
-    return {camera.name: camera for camera in described}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from roque.instruments.camera import CameraDescription
+from roque.instruments.description import CameraDescription
 from roque.instruments.rules import Rule
 
 __all__ = ["pointing"]

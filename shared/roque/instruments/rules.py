@@ -11,7 +11,10 @@ from typing import Any
 from roque.errors import BadInput
 from roque.frames.frame import Header
 
-__all__ = ["Rule", "TimeRule", "parse_iso"]
+__all__ = ["GROUP", "Rule", "TimeRule", "parse_iso"]
+
+GROUP = re.compile(r"\\(\d)")
+"""What stands in a replacement for a group of its pattern."""
 
 _ISO = re.compile(
     r"(\d{4})-(\d\d?)-(\d\d?)(?:[T ]+(\d\d?):(\d\d?)(?::(\d\d?(?:\.\d*)?))?)?\s*(?:(Z|UTC?)|([+-])(\d\d):?(\d\d))?$"
@@ -23,7 +26,7 @@ _UNIX_EPOCH = 40587
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How to get a value from a header.
+    r"""How to get a value from a header.
 
     The keywords that are there, and whose value matches the pattern, are combined; the result goes through the map, or,
     where a number is wanted, becomes ``factor * number**power + offset``.
@@ -36,11 +39,13 @@ class Rule:
         Regular expression that the whole value must match, upper and lower case alike; its first group, if it has one, is
         taken. A keyword that does not match counts as missing.
     combine : str
-        'first': the first that is there; 'join': all, joined by `separator`; 'product': the product of numbers, all needed.
+        'first': the first that is there and matches; 'join': those that match, joined by `separator`; 'product': the product of
+        numbers. For the last two, all keywords must be there: a date without its time of day would be another time.
     separator : str
         For 'join'.
     map : dict of str to str
-        Pattern to replacement; the first that matches the whole value wins. A value that matches none counts as missing.
+        Pattern to replacement, in which \1 is the pattern's first group; the first that matches the whole value wins. A value
+        that matches none counts as missing.
     factor, power, offset : float
         For numbers.
     default : str, float, int, bool or None
@@ -59,20 +64,20 @@ class Rule:
 
     def text(self, header: Header) -> str | None:
         """Value as text; None if there is none."""
-        found = [value for value in map(self._matching, map(header.get, self.keywords)) if value is not None]
+        found = self._found(header)
         if not found:
             return None if self.default is None else str(self.default)
         value = self.separator.join(found) if self.combine == "join" else found[0]
         if not self.map:
             return value
         for pattern, replacement in self.map.items():
-            if re.fullmatch(pattern, value, re.IGNORECASE):
-                return replacement
+            if match := re.fullmatch(pattern, value, re.IGNORECASE):
+                return GROUP.sub(lambda group, match=match: match[int(group[1])] or "", replacement)  # type: ignore[misc]
         return None if self.default is None else str(self.default)
 
     def number(self, header: Header) -> float | None:
         """Value as a number; None if there is none or it is no number."""
-        found = [value for value in map(self._matching, map(header.get, self.keywords)) if value is not None]
+        found = self._found(header)
         numbers = [_number(value) for value in found]
         if not numbers or None in numbers or (self.combine == "product" and len(numbers) < len(self.keywords)):
             return None if self.default is None else _number(str(self.default))
@@ -99,12 +104,25 @@ class Rule:
 
     def missing(self, header: Header, file: str, wanted: str) -> BadInput:
         """Make the error for a value that is not there."""
-        names = " or ".join(self.keywords)
+        absent = [keyword for keyword in self.keywords if header.get(keyword) is None]
+        names = " or ".join(self.keywords if self.combine == "first" else absent or self.keywords)
         found = ", ".join(f"{k} = {header[k]!r}" for k in self.keywords if k in header)
         message = f"{found} does not give {wanted}" if found else f"keyword {names} is missing"
+        if absent and self.combine != "first":
+            message = f"keyword {' and '.join(absent)} is missing"
+        if not self.keywords:
+            return BadInput(
+                f"no keyword is described that gives {wanted}", file=file, remedy="add the rule to the camera's description"
+            )
         return BadInput(
             message, file=file, place=f"keyword {names}", remedy="correct the header, or the rule in the camera's description"
         )
+
+    def _found(self, header: Header) -> list[str]:
+        """Parts of values that are wanted."""
+        if self.combine != "first" and any(header.get(keyword) is None for keyword in self.keywords):
+            return []
+        return [value for value in map(self._matching, map(header.get, self.keywords)) if value is not None]
 
     def _matching(self, value: Any) -> str | None:
         """Part of a value that is wanted."""

@@ -5,25 +5,32 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from roque.errors import BadInput, Blemish
+from roque.errors import BadInput, Blemish, RoqueError
 from roque.frames import CCD, Frame, Geometry, Window
 from roque.frames.frame import Header
 from roque.frames.images import FitsFile, Hdu
 from roque.instruments import CameraDescription, HeaderRules
-from roque.instruments.camera import Detector
+from roque.instruments.description import Detector
+from roque.instruments.rules import parse_iso
 from roque.spool.naming import folder_night, night_of, run_kind, safe_name
-from roque.spool.source import RunInfo, Times, frames_from, no_frame, rows
+from roque.spool.source import RunInfo, Times, frames_from, no_frame, rows, shortened
+from roque.spool.ultra_stamps import NO_TIME
 from roque.spool.unpack import unpack
 
-__all__ = ["Exposure", "FitsSeries", "describe", "merged_header"]
+__all__ = ["Exposure", "FitsSeries", "describe", "exposure_of", "merged_header"]
 
 _WINDOW = "1"
+_FIRST_CCD = 42000  # MJD, November 1973: what is older is a clock that was not set
+_NEAR = 20  # files whose headers are read to find the night of one without a time
+_FLAGGED = "its time is flagged as bad; correct the header if the time is known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +48,11 @@ class Exposure:
     nxtot, nytot : int
         Size of the chip, unbinned pixels.
     mjd_int, mjd_frac : int, float
-        Mid-exposure MJD(UTC).
+        Mid-exposure MJD(UTC); of an exposure whose time cannot be read, that of the one before it by name.
     exposure : float
         s.
+    time_fault : BadInput or None
+        Why its time cannot be read.
     night : datetime.date
         Date of the evening.
     kind, object, filter, speed, mode : str
@@ -58,6 +67,7 @@ class Exposure:
     mjd_int: int
     mjd_frac: float
     exposure: float
+    time_fault: BadInput | None
     night: date
     kind: str
     object: str
@@ -82,7 +92,7 @@ class Exposure:
 
 
 class FitsSeries:
-    """A run of plain FITS images; a `FrameSource`. Frames are ordered by time.
+    """A run of plain FITS images; a `FrameSource`. Frames are ordered by time; one without comes after that before it by name.
 
     Parameters
     ----------
@@ -113,8 +123,9 @@ class FitsSeries:
         self._first = first
         self._camera = camera
         try:
-            exposures = [describe(*merged_header(Path(path), self._cache), Path(path), camera) for path in paths]
-            self._exposures = sorted(exposures, key=lambda e: (e.mjd_int, e.mjd_frac, e.path.name))
+            hdu = _rules(camera).hdu
+            read = [(*merged_header(Path(path), self._cache, hdu), Path(path)) for path in paths]
+            self._exposures = sorted(_described(read, camera), key=lambda e: (e.mjd_int, e.mjd_frac, e.path.name))
             for exposure in self._exposures:
                 _check_member(exposure, self._exposures[0])
         except BaseException:
@@ -147,13 +158,21 @@ class FitsSeries:
 
     @property
     def problems(self) -> list[BadInput]:
-        """Frames that were exposed at the same time: copies of one another, most likely."""
-        pairs = zip(self._exposures, self._exposures[1:], strict=False)
-        return [
+        """Times that cannot be read, and frames exposed at the same time: copies of one another, most likely."""
+        timed = [e for e in self._exposures if e.time_fault is None]
+        faults = [
+            Blemish(
+                f"frame {n} has no time: {e.time_fault.message}", file=str(e.path), place=e.time_fault.place, remedy=_FLAGGED
+            )
+            for n, e in enumerate(self._exposures, start=1)
+            if e.time_fault is not None
+        ]
+        copies = [
             Blemish(f"the same time as {a.path.name}", file=str(b.path), remedy="remove one of them if it is a copy")
-            for a, b in pairs
+            for a, b in pairwise(timed)
             if (a.mjd_int, a.mjd_frac) == (b.mjd_int, b.mjd_frac)
         ]
+        return shortened([*faults, *copies], str(self._exposures[0].path.parent))
 
     @property
     def info(self) -> RunInfo:
@@ -202,16 +221,19 @@ class FitsSeries:
         if pixels.shape != (e.geometry.ny, e.geometry.nx):
             raise BadInput("the image changed while the run was read", file=str(e.path), remedy="register the run anew")
         header = {k: e.header[k] for k in e.header} | _pointing(e.header, rules) | {"NFRAME": number}
+        header |= {} if e.time_fault is None else {"GOODTIME": False}
         detector = self._camera.detectors[self._camera.reference]
+        mjd_int, mjd_frac = self._time(number)
         ccd = CCD(
             {_WINDOW: Window(e.geometry, pixels)},
             e.nxtot,
             e.nytot,
             detector.nxpad,
             detector.nypad,
-            e.mjd_int,
-            e.mjd_frac,
+            mjd_int,
+            mjd_frac,
             e.exposure,
+            time_ok=e.time_fault is None,
             header=_ccd_header(e.header, rules, detector),
         )
         return Frame({detector.label: ccd}, number, header)
@@ -223,16 +245,22 @@ class FitsSeries:
     def times(self) -> Times:
         """Mid-times and exposures of all frames."""
         n = len(self._exposures)
+        times = [self._time(number) for number in range(1, n + 1)]
         return rows(
             n,
             (self._camera.reference,),
             frame=range(1, n + 1),
-            mjd_int=[e.mjd_int for e in self._exposures],
-            mjd_frac=[e.mjd_frac for e in self._exposures],
+            mjd_int=[day for day, _ in times],
+            mjd_frac=[fraction for _, fraction in times],
             exposure=[e.exposure for e in self._exposures],
-            time_ok=[True] * n,
+            time_ok=[e.time_fault is None for e in self._exposures],
             data_ok=[True] * n,
         )
+
+    def _time(self, number: int) -> tuple[int, float]:
+        """Mid-exposure of a frame; one without a time has that of HiPERCAM's frames without: a second each from 2000 on."""
+        e = self._exposures[number - 1]
+        return (e.mjd_int, e.mjd_frac) if e.time_fault is None else (NO_TIME, number / 86400.0)
 
 
 def merged_header(path: Path, cache: Path, hdu: int | None = None) -> tuple[Header, tuple[int, ...]]:
@@ -271,8 +299,23 @@ def merged_header(path: Path, cache: Path, hdu: int | None = None) -> tuple[Head
         raise BadInput("no image in the file", file=str(path), remedy="remove it from the data folder")
 
 
-def describe(header: Header, shape: tuple[int, ...], path: Path, camera: CameraDescription) -> Exposure:
-    """Read a header by the description of its camera.
+def exposure_of(path: Path, camera: CameraDescription, cache: Path) -> Exposure:
+    """Describe a file; one without a time by the files around it in its folder, whose night is its own.
+
+    Raises
+    ------
+    BadInput
+        As for `describe` and `merged_header`.
+    """
+    header, shape = merged_header(path, cache, _rules(camera).hdu)
+    before = None if _has_time(header, camera) else _beside(path, header, camera, cache)
+    return describe(header, shape, path, camera, before)
+
+
+def describe(
+    header: Header, shape: tuple[int, ...], path: Path, camera: CameraDescription, before: Exposure | None = None
+) -> Exposure:
+    """Read a header by the description of its camera. A time that cannot be read does not lose the exposure.
 
     Parameters
     ----------
@@ -284,6 +327,8 @@ def describe(header: Header, shape: tuple[int, ...], path: Path, camera: CameraD
         The file.
     camera : CameraDescription
         With header rules.
+    before : Exposure or None
+        The one before it by name, for one whose time cannot be read: it is of the same night.
 
     Raises
     ------
@@ -294,12 +339,13 @@ def describe(header: Header, shape: tuple[int, ...], path: Path, camera: CameraD
     exposure = rules.exposure.needed_number(header, file)
     if not 0.0 <= exposure < 1e6:
         raise rules.exposure.missing(header, file, "an exposure time in seconds")
+    mjd_int, mjd_frac, fault = _middle(header, exposure, rules, file)
+    if fault is not None and before is not None:
+        mjd_int, mjd_frac = before.mjd_int, before.mjd_frac
     geometry = _geometry(header, shape, rules, file)
     detector = camera.detectors[camera.reference]
     nxtot = detector.nxtot or int(rules.nxtot.number(header) or geometry.nx * geometry.xbin)
     nytot = detector.nytot or int(rules.nytot.number(header) or geometry.ny * geometry.ybin)
-    mjd_int, mjd_frac = rules.time.middle(header, exposure, file)
-    night = folder_night(path) or night_of(mjd_int + mjd_frac, camera.site.longitude)
     name = rules.object.needed_text(header, file)
     return Exposure(
         path=path,
@@ -310,13 +356,65 @@ def describe(header: Header, shape: tuple[int, ...], path: Path, camera: CameraD
         mjd_int=mjd_int,
         mjd_frac=mjd_frac,
         exposure=exposure,
-        night=night,
+        time_fault=fault,
+        night=folder_night(path) or _night(header, mjd_int + mjd_frac, fault if before is None else None, camera, file),
         kind=run_kind(rules.kind.text(header) or "", name),
         object=name,
         filter=rules.filter.needed_text(header, file),
         speed=rules.speed.text(header) or "",
         mode=rules.mode.text(header) or "",
     )
+
+
+def _beside(path: Path, header: Header, camera: CameraDescription, cache: Path) -> Exposure | None:
+    """Exposure of the same camera and object that comes before a file by name, else the next; None: there is none near."""
+    names = sorted(other for other in path.parent.iterdir() if other.suffix == path.suffix and not other.name.startswith("."))
+    place = names.index(path) if path in names else 0
+    wanted = _rules(camera).object.text(header)
+    for other in [*reversed(names[max(0, place - _NEAR) : place]), *names[place + 1 : place + 1 + _NEAR]]:
+        with suppress(RoqueError, OSError):
+            near, shape = merged_header(other, cache, _rules(camera).hdu)
+            same = all(near.get(keyword) == header.get(keyword) for keyword in camera.identify)
+            if same and _has_time(near, camera) and _rules(camera).object.text(near) == wanted:
+                return describe(near, shape, other, camera)
+    return None
+
+
+def _described(read: Sequence[tuple[Header, tuple[int, ...], Path]], camera: CameraDescription) -> Iterator[Exposure]:
+    """Read headers; each that has no time by the one before it by name, or the next."""
+    ordered = sorted(read, key=lambda entry: str(entry[2]))
+    last = next((describe(*entry, camera) for entry in ordered if _has_time(entry[0], camera)), None)
+    for entry in ordered:
+        exposure = describe(*entry, camera, last)
+        last = exposure if exposure.time_fault is None else last
+        yield exposure
+
+
+def _has_time(header: Header, camera: CameraDescription) -> bool:
+    return _middle(header, 0.0, _rules(camera), "")[2] is None
+
+
+def _middle(header: Header, exposure: float, rules: HeaderRules, file: str) -> tuple[int, float, BadInput | None]:
+    """Mid-exposure, and what is wrong with it."""
+    try:
+        day, fraction = rules.time.middle(header, exposure, file)
+    except BadInput as fault:
+        return NO_TIME, 0.0, fault
+    if day < _FIRST_CCD:
+        return NO_TIME, 0.0, rules.time.value.missing(header, file, "a time since there are digital cameras")
+    return day, fraction, None
+
+
+def _night(header: Header, mjd: float, fault: BadInput | None, camera: CameraDescription, file: str) -> date:
+    """Night of an exposure; of one without a time by the date of its header."""
+    if fault is None:
+        return night_of(mjd, camera.site.longitude)
+    for keyword in ("DATE-OBS", "DATE-BEG", "DATE"):
+        stamp = parse_iso(str(header.get(keyword, "")))
+        if stamp is not None and stamp[0] >= _FIRST_CCD:
+            return night_of(stamp[0] + stamp[1] / 86400.0, camera.site.longitude)
+    remedy = "correct the header, or put the file into a folder named after its night (YYYY-MM-DD)"
+    raise BadInput(f"{fault.message}: the night cannot be told", file=file, place=fault.place, remedy=remedy)
 
 
 def _geometry(header: Header, shape: tuple[int, ...], rules: HeaderRules, file: str) -> Geometry:

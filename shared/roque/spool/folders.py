@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from roque.instruments.plugins import plugins
 from roque.spool.ultra_files import is_ultra_name
 
 __all__ = ["Scanner", "Stat", "is_raw", "is_sidecar", "scan", "shown"]
@@ -56,7 +57,7 @@ def is_raw(path: str) -> bool:
         return True
     for ending in PACKED:
         name = name.removesuffix(ending)
-    return name.endswith(RAW)
+    return name.endswith(RAW) or path.lower().endswith(plugins().endings)
 
 
 def is_sidecar(path: str) -> bool:

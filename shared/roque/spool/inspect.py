@@ -11,13 +11,15 @@ from pathlib import Path
 from roque.errors import BadInput
 from roque.frames.frame import Header
 from roque.frames.hcm import scan_hcm
-from roque.frames.images import FitsFile
 from roque.instruments import CameraDescription, identify, load_camera
+from roque.instruments.plugins import Reader, plugins
 from roque.instruments.ultra_modes import ultra_read_out
-from roque.spool.described import describe, merged_header
+from roque.spool.brought import camera_of, open_brought
+from roque.spool.described import exposure_of, merged_header
 from roque.spool.hcm_list import hcm_info, read_list, sequence_name
 from roque.spool.hipercam import HipercamRun
 from roque.spool.naming import run_name
+from roque.spool.raw_header import first_header, raw_camera
 from roque.spool.source import RunInfo
 from roque.spool.ultra import UltraRun
 from roque.spool.ultra_files import is_ultra_name, ultra_files
@@ -102,23 +104,24 @@ def inspect(path: Path, cameras: Mapping[str, CameraDescription], cache: Path | 
         return _inspect_list(path, cameras)
     if is_ultra_name(path.name):
         return _inspect_ultra(path, cameras, cache)
-    header = _first_header(path, cache)
+    if reader := plugins().reader_of(path.name):
+        return _inspect_brought(path, reader, camera_of(path, reader, cameras), cache)
+    header = first_header(path, cache)
     if "HIPERCAM" in header:
         return _inspect_hcm(path, unpack(path, cache), cameras)
-    camera = _raw_camera(header, cameras)
+    camera = raw_camera(header, cameras)
+    if camera is not None and camera.source != "hl":
+        return _inspect_brought(path, plugins().readers[camera.source], camera, cache)
     if camera is not None:
         with HipercamRun(unpack(path, cache), 1, camera, path) as run:
             info = run.info
         return _whole_run(path, info)
     if header.get("NAXIS") == 3:
         identify(header, cameras, file=str(path))  # a raw run, most likely, whose camera its header does not tell
-    merged, shape = merged_header(path, cache)
-    camera = identify(merged, cameras, file=str(path))
+    camera = identify(merged_header(path, cache)[0], cameras, file=str(path))
     if camera.header is None:
         raise BadInput(f"an image of camera {camera.name} that is not one of its raw runs", file=str(path))
-    if camera.header.hdu is not None:
-        merged, shape = merged_header(path, cache, camera.header.hdu)
-    exposure = describe(merged, shape, path, camera)
+    exposure = exposure_of(path, camera, cache)
     return Inspected(
         path=path,
         source="fits",
@@ -130,23 +133,6 @@ def inspect(path: Path, cameras: Mapping[str, CameraDescription], cache: Path | 
         group=exposure.group,
         mjd=exposure.mjd_int + exposure.mjd_frac,
     )
-
-
-def _first_header(path: Path, cache: Path) -> Header:
-    """Header of the first HDU that was in the file before it was packed."""
-    packed = path.suffix.lower() == ".fz"
-    with FitsFile(path if packed else unpack(path, cache), str(path)) as file:
-        first = file.hdu()
-        if packed and first.end < file.size:
-            second = file.hdu(first.end, 1)
-            return first.header | (second.header if "ZSIMPLE" in second.header else {})
-        return first.header
-
-
-def _raw_camera(header: Header, cameras: Mapping[str, CameraDescription]) -> CameraDescription | None:
-    """Camera of a raw HiPERCAM run, None if the header is none of such a run."""
-    matching = [c for c in cameras.values() if c.source == "hl" and c.matches(header)]
-    return max(matching, key=lambda c: len(c.identify), default=None)
 
 
 def _whole_run(path: Path, info: RunInfo, members: tuple[Path, ...] = ()) -> Inspected:
@@ -171,6 +157,11 @@ def _inspect_ultra(path: Path, cameras: Mapping[str, CameraDescription], cache: 
     with UltraRun(files, xml, dat, 1, camera) as run:
         told = _whole_run(path, run.info)
     return replace(told, group=(told.name,), files=(files.xml, files.dat))
+
+
+def _inspect_brought(path: Path, reader: Reader, camera: CameraDescription, cache: Path) -> Inspected:
+    with open_brought(reader, path, 1, camera, cache) as run:
+        return _whole_run(path, run.info)
 
 
 def _inspect_hcm(path: Path, plain: Path, cameras: Mapping[str, CameraDescription]) -> Inspected:

@@ -20,7 +20,7 @@ _KINDS = {
     "bias": re.compile(r"\b(bias(es)?|zeros?)\b", re.IGNORECASE),
     "dark": re.compile(r"\bdarks?\b", re.IGNORECASE),
     "flat": re.compile(r"\b(sky|dome|twilight)?[ _]?flats?(field)?s?\b|\btwilight\b", re.IGNORECASE),
-    "other": re.compile(r"\b(acq\w*|focus|tech\w*|arc|comp|lamp|test)\b", re.IGNORECASE),
+    "other": re.compile(r"\b(other|acq\w*|focus|tech\w*|arc|comp|lamp|test)\b", re.IGNORECASE),
     "science": re.compile(r"\b(data|object|science|light|target|std|standard)\b", re.IGNORECASE),
 }
 

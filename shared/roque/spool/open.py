@@ -9,6 +9,8 @@ from pathlib import Path
 
 from roque.errors import BadInput, NotFound
 from roque.instruments import CameraDescription, cameras, identify, load_camera
+from roque.instruments.plugins import plugins
+from roque.spool.brought import open_brought
 from roque.spool.described import FitsSeries, merged_header
 from roque.spool.hcm_list import HcmList
 from roque.spool.hipercam import HipercamRun
@@ -31,7 +33,8 @@ def data_source(
     ----------
     source : str
         'hl': a raw HiPERCAM run (a FITS file); 'ul': a raw run of ULTRACAM or ULTRASPEC (a .xml and a .dat); 'hf': hcm files
-        (a .lis, or the files in order); 'fits': plain FITS images of a described camera, in any order.
+        (a .lis, or the files in order); 'fits': plain FITS images of a described camera, in any order; or the reader of
+        a plug-in.
     resource : path or sequence of paths
         The run; of 'ul' one of its files, both, or their path without ending (.dat.old: the original of a corrected .dat, where
         there is one). Files may be compressed (.gz, .fz).
@@ -39,8 +42,8 @@ def data_source(
         Place of the first frame that iteration gives, from 1; 0: the newest frame alone, while there is a newer one. Of 'ul',
         stamps before it are not used for times.
     camera : CameraDescription or None
-        Whose run it is. None: HiPERCAM for 'hl', told from the header for 'ul', from the first header for 'fits', one that
-        nothing is known of for 'hf'.
+        Whose run it is. None: HiPERCAM for 'hl', told from the header for 'ul' and plug-ins, from the first header for 'fits',
+        one that nothing is known of for 'hf'.
     cache : Path or None
         Folder for unpacked files, shared by processes; None: a folder of the source's own.
 
@@ -67,7 +70,9 @@ def data_source(
         if not paths:
             raise BadInput("a run of no files", remedy="name at least one")
         return FitsSeries(paths, first, camera or _told(Path(paths[0]), cache), cache)
-    raise NotFound(f"no source of frames is called {source!r}", remedy="known are hl, ul, hf and fits")
+    if reader := plugins().readers.get(source):
+        return open_brought(reader, _single(resource), first, camera, cache)
+    raise NotFound(f"no source of frames is called {source!r}", remedy=f"known are {', '.join(plugins().sources)}")
 
 
 def _single(resource: Resource) -> Path:

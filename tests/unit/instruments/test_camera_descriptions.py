@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from roque.errors import BadInput, NotFound
-from roque.instruments import cameras, identify, load_camera
+from roque.instruments import cameras, identify, known_cameras, load_camera
 from roque.instruments.camera import read_camera
 
 GOOD = """
@@ -102,6 +104,8 @@ def test_a_ccd_that_is_not_described_is_like_the_reference():
         ('keyword = "DATE-OBS"', "keyword = [1]", "entry header.time.keyword"),
         ('keyword = "EXPTIME"', 'keyword = "EXPTIME"\npattern = "["', "entry header.exposure.pattern"),
         ('keyword = "EXPTIME"', 'keyword = "EXPTIME"\nmap = {a = 1}', "entry header.exposure.map"),
+        ('keyword = "EXPTIME"', 'keyword = "EXPTIME"\nmap = {"(a)b" = \'\\2\'}', "entry header.exposure.map"),
+        ("seeing = 2.0", 'seeing = 2.0\nplaceholders = ["colour"]', "entry placeholders"),
         ('keyword = "EXPTIME"', 'keyword = "EXPTIME"\ndefault = []', "entry header.exposure.default"),
         ("[header.exposure]", "[header.exposition]", "entry header.exposure"),
         ('[header.exposure]\nkeyword = "EXPTIME"', "", "entry header.exposure"),
@@ -119,3 +123,25 @@ def test_mistakes_in_a_description_are_named_by_entry(old, new, place):
 def test_what_is_not_toml_is_refused(text):
     with pytest.raises(BadInput, match="not TOML"):
         read_camera(text, "x.toml")
+
+
+def test_a_description_that_is_wrong_does_not_take_the_others_down(tmp_path):
+    (tmp_path / "a.toml").write_text(GOOD.replace("gain = 1.5", "gain = true"))
+    (tmp_path / "b.toml").write_text(GOOD + "[oops\n")
+    (tmp_path / "c.toml").write_text(GOOD)
+    (tmp_path / "d.toml").write_text(GOOD)
+    (tmp_path / "e.toml").mkdir()
+    known = known_cameras(tmp_path)
+    assert known.cameras["small"].detectors["1"].gain == 1.5
+    assert set(known.cameras) == {*cameras(), "small"}
+    found = {Path(problem.file).name: problem for problem in known.problems}
+    assert set(found) == {"a.toml", "b.toml", "d.toml", "e.toml"}
+    assert found["a.toml"].place == "entry ccd.gain"
+    assert found["b.toml"].place == f"line {GOOD.count(chr(10)) + 1}, column 6"
+    assert "c.toml describes camera small too" in found["d.toml"].message
+    assert all(problem.remedy for problem in known.problems)
+
+
+def test_a_folder_of_cameras_that_is_not_there_is_named(tmp_path):
+    (problem,) = known_cameras(tmp_path / "none").problems
+    assert problem.file == str(tmp_path / "none")

@@ -117,3 +117,19 @@ def test_times_beyond_all_dates_are_refused(value):
         if not (form == "unix" and value == 1e9):
             with pytest.raises(BadInput, match="does not give a date"):
                 rule.middle({"T": value}, 1.0, "a.fits")
+
+
+@pytest.mark.parametrize(
+    ("header", "text"),
+    [({"A": "open", "B": "H"}, "H"), ({"A": "ND", "B": "open"}, "ND"), ({"A": "ND", "B": "H"}, "ND+H"), ({"A": "open"}, None)],
+)
+def test_a_replacement_may_hold_groups_and_all_that_is_joined_must_be_there(header, text):
+    rule = Rule(("A", "B"), combine="join", separator="+", map={r"open\+(.+)": r"\1", r"(.+)\+open": r"\1", "(.+)": r"\1"})
+    assert rule.text(header) == text
+
+
+def test_a_date_without_its_time_of_day_is_no_time():
+    rule = TimeRule(Rule(("DATE-OBS", "UTSTART"), combine="join", separator="T"))
+    with pytest.raises(BadInput, match="keyword UTSTART is missing") as error:
+        rule.middle({"DATE-OBS": "2020-01-02"}, 1.0, "a.fits")
+    assert error.value.place == "keyword UTSTART"

@@ -16,24 +16,9 @@ from roque.frames import CCD, Frame, Geometry, Window
 from roque.frames.hcm import write_hcm
 from roque.instruments import cameras
 from roque.spool import data_source, inspect
+from tests.support.described import image
 
 KNOWN = cameras()
-STAR = {
-    "CREATOR": "MicroObservatory2014-05-23",
-    "INSTRUME": "Main",
-    "UT-OBS": "2017-12-20T01:33:43.317-0000",
-    "EXPTIME": 60.0,
-    "OBJECT": "HATP-32",
-    "FILTER": "Clear",
-}
-
-
-def image(path, cards=None, shape=(50, 65), **changes):
-    header = fits.Header(STAR | (cards or {}) | changes)
-    for key in [k for k, v in header.items() if v == "gone"]:
-        del header[key]
-    fits.PrimaryHDU(np.ones(shape, np.int16), header).writeto(path)
-    return path
 
 
 def hcm(path, **header):

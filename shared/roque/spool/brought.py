@@ -1,0 +1,64 @@
+"""Runs that the reader of a plug-in reads: whatever goes wrong in it is an error of that run alone."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from roque.errors import BadInput
+from roque.instruments import CameraDescription, Reader, cameras, identify
+from roque.instruments.plugins import faults_of
+from roque.spool.raw_header import first_header
+from roque.spool.source import FrameSource
+
+__all__ = ["camera_of", "open_brought"]
+
+
+def open_brought(
+    reader: Reader, path: Path, first: int, camera: CameraDescription | None = None, cache: Path | None = None
+) -> FrameSource:
+    """Open a run with the reader of a plug-in; the arguments are those of `data_source`.
+
+    Raises
+    ------
+    BadInput
+        The file is bad, or the plug-in is.
+    """
+    camera = camera or camera_of(path, reader, cameras())
+    with faults_of(f"the plug-in for {reader.source!r}", str(path)):
+        source: FrameSource = reader.open(path, first, camera, cache)
+        info = source.info
+    if (info.source, info.camera) != (reader.source, camera.name):
+        source.close()
+        raise BadInput(
+            f"the plug-in calls source and camera {info.source!r}, {info.camera!r}, not {reader.source!r}, {camera.name!r}",
+            file=str(path),
+            remedy="update the package that brings it",
+        )
+    return source
+
+
+def camera_of(path: Path, reader: Reader, known: Mapping[str, CameraDescription]) -> CameraDescription:
+    """Tell whose file it is: the only camera that the reader serves, or by the header of the file.
+
+    Raises
+    ------
+    BadInput
+        No camera can be told, or several.
+    """
+    served = {name: camera for name, camera in known.items() if camera.source == reader.source}
+    if reader.header is not None:
+        with faults_of(f"the plug-in for {reader.source!r}", str(path)):
+            header = reader.header(path)
+        return identify(header, served, file=str(path))
+    if len(served) > 1 and not path.name.lower().endswith(tuple(ending.lower() for ending in reader.endings)):
+        with tempfile.TemporaryDirectory(prefix="roque-") as own:
+            return identify(first_header(path, Path(own)), served, file=str(path))
+    if len(served) != 1:
+        raise BadInput(
+            f"{len(served)} cameras have the source {reader.source!r}, and nothing tells whose file it is",
+            file=str(path),
+            remedy=f"describe one camera with source = {reader.source!r}, or use a plug-in that tells them apart",
+        )
+    return next(iter(served.values()))

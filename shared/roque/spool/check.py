@@ -1,0 +1,172 @@
+"""What is made of one file: whose it is and why, what each rule finds in its header, what run it becomes."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from roque.errors import BadInput, RoqueError
+from roque.frames.frame import Header
+from roque.instruments import CameraDescription, identify
+from roque.instruments.explain import Reading, Trial, readings, trials
+from roque.spool.described import exposure_of, merged_header
+from roque.spool.inspect import inspect
+from roque.spool.open import data_source
+from roque.spool.raw_header import first_header, is_described, is_fits
+from roque.spool.source import RunInfo, Times
+
+__all__ = ["Checked", "check"]
+
+
+@dataclass(slots=True)
+class Checked:
+    """What is made of a file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    camera : CameraDescription or None
+        Whose it is; None: nobody's.
+    trials : list of Trial
+        Every camera tried on its header, the nearest first; empty for files that other things tell.
+    readings : list of Reading
+        Of each header rule; empty for files that have their own reader.
+    facts : dict
+        What comes of it: run, night, kind, windows, times ...
+    warnings : list of str
+        What a person should know.
+    error : RoqueError or None
+        Why it cannot be used.
+    """
+
+    path: Path
+    camera: CameraDescription | None = None
+    trials: list[Trial] = field(default_factory=list)
+    readings: list[Reading] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    error: RoqueError | None = None
+
+
+def check(path: Path, cameras: Mapping[str, CameraDescription], camera: CameraDescription | None = None) -> Checked:
+    """Try a file as the ingest service would, and keep every step.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    cameras : dict of str to CameraDescription
+        Known cameras by name.
+    camera : CameraDescription or None
+        Whose file it shall be; None: told from its header.
+
+    Returns
+    -------
+    Checked
+        Whatever is wrong with the file is in it.
+    """
+    found = Checked(path, camera)
+    with tempfile.TemporaryDirectory(prefix="roque-") as own:
+        try:
+            _look(found, cameras, Path(own))
+        except RoqueError as error:
+            found.error = error
+    if found.camera is not None:
+        found.warnings += _placeholders(found)
+    return found
+
+
+def _look(found: Checked, cameras: Mapping[str, CameraDescription], cache: Path) -> None:
+    given = found.camera
+    if not is_described(found.path, cameras, cache) and (given is None or given.header is None):
+        _look_at_run(found, cameras, cache)
+        return
+    header, _ = merged_header(found.path, cache)
+    if given is None:
+        found.trials = trials(header, cameras)
+        found.camera = identify(header, cameras, file=str(found.path))
+    camera = found.camera
+    if camera is None or camera.header is None:
+        raise BadInput(f"camera {camera.name if camera else ''} is not described for plain FITS images", file=str(found.path))
+    if camera.header.hdu is not None:
+        header, _ = merged_header(found.path, cache, camera.header.hdu)
+    found.readings = readings(header, camera)
+    exposure = exposure_of(found.path, camera, cache)
+    geometry = exposure.geometry
+    found.facts = {
+        "source": "fits",
+        "run": exposure.run_name,
+        "night": exposure.night,
+        "kind": exposure.kind,
+        "object": exposure.object,
+        "filter": exposure.filter,
+        "image": f"{geometry.nx} x {geometry.ny} pixels from ({geometry.llx}, {geometry.lly}), "
+        f"binned {geometry.xbin} x {geometry.ybin}",
+        "chip": f"{exposure.nxtot} x {exposure.nytot} pixels",
+        "middle": exposure.mjd_int + exposure.mjd_frac if exposure.time_fault is None else None,
+        "exposure": exposure.exposure,
+    }
+    if exposure.time_fault is not None:
+        found.warnings.append(f"{exposure.time_fault.message}: the frame is read, and its time is flagged as bad")
+    if geometry.llx + geometry.nx * geometry.xbin - 1 > exposure.nxtot or (
+        geometry.lly + geometry.ny * geometry.ybin - 1 > exposure.nytot
+    ):
+        found.warnings.append("the image reaches beyond the chip: compare binning, llx, lly and the size of the detector")
+
+
+def _look_at_run(found: Checked, cameras: Mapping[str, CameraDescription], cache: Path) -> None:
+    """Let the reader of a raw run or an hcm file tell what it finds."""
+    if found.camera is None and is_fits(found.path):
+        header = first_header(found.path, cache)
+        found.trials = trials(header, cameras) if "HIPERCAM" not in header else []
+    told = inspect(found.path, cameras, cache)
+    camera = found.camera = found.camera or cameras.get(told.camera)
+    files = told.files or told.members or (found.path,)
+    with data_source(told.source, files if told.source in {"ul", "hf"} else found.path, camera=camera, cache=cache) as source:
+        info, times = source.info, source.times()
+        found.warnings += [str(problem) for problem in source.problems]
+        found.facts = _facts(info, times, source.available)
+
+
+def _facts(info: RunInfo, times: Times, frames: int) -> dict[str, Any]:
+    first = times[times["time_ok"] & times["data_ok"]]
+    return {
+        "source": info.source,
+        "run": info.name,
+        "night": info.night,
+        "kind": info.kind,
+        "object": info.object,
+        "filter": ", ".join(f"{ccd}: {name}" for ccd, name in info.filters.items() if name),
+        "mode": " ".join(text for text in (info.mode, info.speed) if text),
+        "windows": {
+            ccd: {label: f"{g.nx} x {g.ny} from ({g.llx}, {g.lly}), binned {g.xbin} x {g.ybin}" for label, g in windows.items()}
+            for ccd, windows in info.windows.items()
+        },
+        "frames": frames,
+        "expected": info.expected,
+        "exposure": info.exposure,
+        "middle": float(first["mjd_int"][0] + first["mjd_frac"][0]) if len(first) else None,
+        "last": float(first["mjd_int"][-1] + first["mjd_frac"][-1]) if len(first) else None,
+        "bad_times": int((~times["time_ok"] & times["data_ok"]).sum()),
+        "header": _plain(info.header),
+    }
+
+
+def _plain(header: Header) -> Header:
+    return {k: v for k, v in header.items() if not isinstance(v, list)}
+
+
+def _placeholders(found: Checked) -> list[str]:
+    """Figures of the description that would be used although nobody measured them."""
+    camera = found.camera
+    if camera is None:
+        return []
+    read = {reading.name for reading in found.readings if reading.origin == "header"}
+    names = [name for name in camera.placeholders if name not in read]
+    if not names:
+        return []
+    return [f"placeholders in the description of {camera.name}, not measured: {', '.join(n.replace('_', ' ') for n in names)}"]
