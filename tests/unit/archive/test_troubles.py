@@ -52,8 +52,8 @@ def read_from(url):
 
 
 @pytest.fixture
-def parts(postgresql_url):
-    return make_url(postgresql_url)
+def parts(own_postgresql_url):
+    return make_url(own_postgresql_url)
 
 
 def written(parts, **changes):
@@ -230,8 +230,8 @@ def test_a_session_tells_who_it_is_and_gives_up_on_a_dead_network(server_record)
     assert shown == {"lock_timeout": "20s", "idle_in_transaction_session_timeout": "30s"}
 
 
-def test_what_the_url_says_of_a_session_comes_first(postgresql_url):
-    record = Record(f"{postgresql_url}?connect_timeout=3&application_name=mine")
+def test_what_the_url_says_of_a_session_comes_first(own_postgresql_url):
+    record = Record(f"{own_postgresql_url}?connect_timeout=3&application_name=mine")
     with record.reading() as session:
         driver = session.connection().connection.driver_connection
         assert session.scalar(text("SHOW application_name")) == "mine"
@@ -239,14 +239,14 @@ def test_what_the_url_says_of_a_session_comes_first(postgresql_url):
     record.close()
 
 
-def test_a_service_is_known_to_the_server_by_its_name(postgresql_url, tmp_path):
+def test_a_service_is_known_to_the_server_by_its_name(own_postgresql_url, tmp_path):
     package = tmp_path / "services" / "planner"
     package.mkdir(parents=True)
     for folder in (package, package.parent):
         (folder / "__init__.py").touch()
     (package / "__main__.py").write_text(
         "from roque.archive import Record\nfrom sqlalchemy import text\n"
-        f"with Record({postgresql_url!r}).reading() as session:\n    print(session.scalar(text('SHOW application_name')))\n"
+        f"with Record({own_postgresql_url!r}).reading() as session:\n    print(session.scalar(text('SHOW application_name')))\n"
     )
     command = [sys.executable, "-m", "services.planner"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
