@@ -89,6 +89,20 @@ class OpenFile:
             raise self._unreadable(error, f"byte {offset}") from error
         return data
 
+    def read_each(self, offset: int, step: int, size: int, count: int) -> bytes:
+        """Read `size` bytes at each of `count` offsets that lie a step apart, one after another; fewer at the end of the file.
+
+        Raises
+        ------
+        Unreadable
+            The disk or the network fails.
+        """
+        fd = self._fd
+        try:
+            return b"".join([os.pread(fd, size, at) for at in range(offset, offset + step * count, step)])
+        except OSError as error:
+            raise self._unreadable(error, f"byte {offset} or after it") from error
+
     def map(self) -> mmap.mmap:
         """Map the file as it is now, read-only. The map outlives the file handle.
 

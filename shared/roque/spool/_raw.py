@@ -84,6 +84,14 @@ class RawFrames:
             raise BadInput(CHANGED, file=self._file.name, place=f"frame {number}", remedy=COPY_AGAIN)
         return data
 
+    def parts(self, first: int, last: int, offset: int, size: int) -> bytes:
+        """Bytes of each of a range of frames from an offset on, one after another; errors as for `part`."""
+        start, step = self._start + (first - 1) * self._frame_bytes + offset, self._frame_bytes
+        data = self._file.read_each(start, step, size, last - first + 1)
+        if len(data) < size * (last - first + 1):  # it ends in between, or a signal came
+            return b"".join(self.part(number, offset, size) for number in range(first, last + 1))
+        return data
+
     def words(self, number: int) -> RawFrame:
         """Words of a frame, read or mapped.
 

@@ -19,7 +19,9 @@ TWAIT = 0.02
 """Seconds between two looks at a file: few enough for frames to be handed on within a tenth of a second."""
 
 
-def follow(source: FrameSource, first: int = 1, *, twait: float = TWAIT, tmax: float = 10.0) -> Iterator[Frame]:
+def follow(
+    source: FrameSource, first: int = 1, *, twait: float = TWAIT, tmax: float = 10.0, whole: bool = False
+) -> Iterator[Frame]:
     """Give the frames of a run that may still be written, from a place on.
 
     The run has ended when nothing was added to it for `tmax` seconds, be it less than a frame, or as soon as all frames have
@@ -33,6 +35,8 @@ def follow(source: FrameSource, first: int = 1, *, twait: float = TWAIT, tmax: f
         Place of the first frame to give; 0: the newest frame alone, whenever there is a newer one.
     twait, tmax : float
         Seconds between two looks, and without anything new until the run is taken for ended.
+    whole : bool
+        Whether all pixels are decoded at once, which is quicker than window by window where all are needed.
 
     Yields
     ------
@@ -53,7 +57,7 @@ def follow(source: FrameSource, first: int = 1, *, twait: float = TWAIT, tmax: f
             source.refresh()
         at = place if first else max(place, source.available)
         try:
-            frame = source.frame(at)
+            frame = source.load(at) if whole else source.frame(at)
         except (BadInput, NotFound) as error:
             if at < source.available or isinstance(error, NoData):
                 raise

@@ -203,7 +203,7 @@ class HipercamRun:
         """
         if not 1 <= first <= last <= self.available:
             raise no_frame(first if first > self.available else last, self.available, self._file.name)
-        return read_stamps(b"".join(self._stamp(number) for number in range(first, last + 1)))
+        return self._stamps(first, last)
 
     def _refuse_repeated(self) -> None:
         for keyword, byte in self._hdu.block.repeated.items():
@@ -349,15 +349,15 @@ class HipercamRun:
         if block is not None and block.upto >= min(last + 2, self.available):
             return block
         before, after = max(1, first - 2), min(last + 2, self.available)
-        stamps = read_stamps(b"".join(self._stamp(n) for n in range(before, after + 1)))
+        stamps = self._stamps(before, after)
         number, junk = frame_numbers(stamps.counter, before)
         inner = slice(first - before, last - before + 1)
         found = exposures(stamps, number, junk, self.read_out).cut(inner)
         self._blocks[b] = block = _Block.of(found, after)
         return block
 
-    def _stamp(self, number: int) -> bytes:
-        return self._raw.part(number, self.read_out.frame_bytes - STAMP_BYTES, STAMP_BYTES)
+    def _stamps(self, first: int, last: int) -> Stamps:
+        return read_stamps(self._raw.parts(first, last, self.read_out.frame_bytes - STAMP_BYTES, STAMP_BYTES))
 
 
 @dataclass(frozen=True, slots=True)

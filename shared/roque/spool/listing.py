@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,19 +67,17 @@ def _hipercam(run: HipercamRun, first: int, last: int, digits: int, exposure_dig
     number = np.arange(first, last + 1)
     times = exposures(stamps, number, np.zeros(len(number), bool), run.read_out)
     read_out = number[:, None] % (np.array(run.read_out.nskips) + 1) == 0
-    form = f"%d %.12f %s %s %d{f' %s %.12f %s %.{exposure_digits}f %d' * len(CCDS)}"
-    raw = zip(_dates(times.day, times.fraction), _clock(times.fraction, digits), strict=True)
-    good = (stamps.valid & stamps.received).tolist()
+    ccd = f" %.12f %s %.{exposure_digits}f %d"
+    form = "%d %.12f %s %s %d" + "".join(f" {label}{ccd}" for label in CCDS)
     # from one double to another, as in the HiPERCAM pipeline: the last digit listed is below what a double can tell apart
     stamp = times.day + times.fraction
     mid = stamp[:, None] + ((times.mjd_int - times.day[:, None]) + (times.mjd_frac - times.fraction[:, None]))
-    ccds = [
-        zip(mid[:, k].tolist(), _clock(mid[:, k], digits), times.exposure[:, k].tolist(), read_out[:, k].tolist(), strict=True)
-        for k in range(len(CCDS))
-    ]
-    rows = zip(number.tolist(), stamp.tolist(), raw, good, *ccds, strict=True)
-    for place, mjd, (date, clock), ok, *own in rows:
-        yield form % (place, mjd, date, clock, ok, *(word for label, c in zip(CCDS, own, strict=True) for word in (label, *c)))
+    columns: list[list[Any]] = [number.tolist(), stamp.tolist(), _dates(times.day, times.fraction)]
+    columns += [_clock(times.fraction, digits), (stamps.valid & stamps.received).tolist()]
+    for k in range(len(CCDS)):
+        columns += [mid[:, k].tolist(), _clock(mid[:, k], digits), times.exposure[:, k].tolist(), read_out[:, k].tolist()]
+    for row in zip(*columns, strict=True):
+        yield form % row
 
 
 def _ultra(run: UltraRun, first: int, last: int, digits: int) -> Iterator[str]:
@@ -107,5 +106,12 @@ def _clock(mjd: NDArray[np.float64], digits: int) -> list[str]:
     seconds, fraction = np.divmod(ticks, unit)
     minutes, second = np.divmod(seconds, 60)
     hour, minute = np.divmod(minutes, 60)
-    form = f"%02d:%02d:%02d.%0{digits}d"
-    return [form % t for t in zip(hour.tolist(), minute.tolist(), second.tolist(), fraction.tolist(), strict=True)]
+    # digit by digit through all of them: half a million times of a long run are quicker written so than one by one
+    width = 9 + digits
+    text = np.empty((len(ticks), width), np.uint8)
+    text[:] = np.frombuffer(b"00:00:00." + b"0" * digits, np.uint8)
+    for number, last, count in ((hour, 1, 2), (minute, 4, 2), (second, 7, 2), (fraction, width - 1, digits)):
+        for k in range(count):
+            text[:, last - k] += (number // 10**k % 10).astype(np.uint8)
+    whole = text.tobytes().decode("ascii")
+    return [whole[i : i + width] for i in range(0, len(whole), width)]

@@ -356,9 +356,7 @@ class UltraRun:
         return self._early[1].cut(slice(first - 1, last))
 
     def _read_stamps(self, first: int, last: int) -> UltraStamps:
-        size = 2 * self.read_out.header_words
-        raw = b"".join(self._raw.part(number, 0, size) for number in range(first, last + 1))
-        return read_ultra_stamps(raw, self.read_out)
+        return read_ultra_stamps(self._raw.parts(first, last, 0, 2 * self.read_out.header_words), self.read_out)
 
 
 class _Time:
