@@ -25,9 +25,10 @@ from sqlalchemy.orm import Session
 from roque import __version__
 from roque.archive import Record
 from roque.archive.aperture_sets import store_apertures
+from roque.archive.found import FoundFile, FoundRun
 from roque.archive.models import Job, Reduction, Run
 from roque.archive.recipes import DEFAULT, digest, latest_recipe
-from roque.archive.runs import FoundFile, FoundRun, Verdict, register
+from roque.archive.runs import Verdict, register
 from roque.archive.schema import upgrade
 from roque.instruments import load_camera
 from roque.jobs.keys import uuid7

@@ -36,6 +36,7 @@ def list_(app: App, filters: Filters, *, as_json: bool) -> None:
     Examples:
       roque run list --since 2026-11-01 --state failed
       roque run list --object 'HS 0705' --json
+      roque run list --header 'OBSERVER~dhillon' --header 'EXPTIME<2'
     """
     from roque.archive.summaries import list_runs
 
@@ -99,6 +100,8 @@ def _plain(run: RunSummary, come_to: RunState) -> dict[str, object]:
         "exposure": run.exposure,
         "frames": run.frames,
         "frames_expected": run.frames_expected,
+        "frames_dropped": run.frames_dropped,
+        "frames_missing": run.frames_missing,
         "bad_times": run.bad_times,
         "mjd_first": run.mjd_first,
         "mjd_last": run.mjd_last,

@@ -80,8 +80,9 @@ def _read_out(report: Report) -> None:
 def _frames(report: Report) -> str:
     parts = [f"{report['frames']} read"]
     if report["frames_expected"] is not None:
-        parts += [f"{report['frames_expected']} expected", f"{report['frames_missing']} missing"]
-    return ", ".join([*parts, f"{report['bad_times']} with a bad time"])
+        parts.append(f"{report['frames_expected']} expected")
+    dropped = f" ({report['frames_dropped']} dropped by the camera)" if report["frames_dropped"] else ""
+    return ", ".join([*parts, f"{report['frames_missing']} missing{dropped}", f"{report['bad_times']} with a bad time"])
 
 
 def _files(report: Report) -> None:

@@ -21,6 +21,17 @@ __all__ = ["KINDS", "STATES", "dry_run_option", "filter_options", "run_options",
 STATES = ["growing", "waiting", "working", "reducing", "done", "registered", "failed", "cancelled", "conflict", "superseded"]
 KINDS = ["bias", "dark", "flat", "science", "other"]
 
+
+def _read_header_tests(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[Any, ...]:
+    from roque.archive.headers import read_header_test
+    from roque.errors import BadInput
+
+    try:
+        return tuple(read_header_test(value) for value in values)
+    except BadInput as error:
+        raise click.BadParameter(str(error)) from None
+
+
 _OPTIONS = (
     click.option("--night", metavar="DATE", callback=read_night, help="Only runs of this night (the date of its evening)."),
     click.option("--since", metavar="DATE", callback=read_night, help="Only this night and later ones."),
@@ -29,8 +40,15 @@ _OPTIONS = (
     click.option("--object", metavar="TEXT", help="Only runs whose object has this in its name."),
     click.option("--instrument", metavar="NAME", help="Only runs of this instrument."),
     click.option("--filter", metavar="NAME", help="Only runs with a CCD behind this filter."),
+    click.option(
+        "--header",
+        metavar="CONDITION",
+        multiple=True,
+        callback=_read_header_tests,
+        help="Only runs whose header has KEYWORD=VALUE, KEYWORD~PART, KEYWORD<NUMBER or KEYWORD>NUMBER; may be said again.",
+    ),
 )
-_NAMES = ("night", "since", "state", "kind", "object", "instrument", "filter")
+_NAMES = ("night", "since", "state", "kind", "object", "instrument", "filter", "header")
 
 _Command = Callable[..., Any]
 

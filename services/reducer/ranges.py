@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 
 from roque.archive.aperture_sets import load_apertures
 from roque.archive.bulk import insert_measurements
+from roque.archive.found import problem
 from roque.archive.models import RangeDone, Reduction
 from roque.archive.open import load_masters, open_run
-from roque.archive.runs import problem
 from roque.calibration.apply import Masters
 from roque.errors import BadInput, Conflict, Superseded
 from roque.frames import Frame

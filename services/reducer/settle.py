@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from roque.archive import models
-from roque.archive.runs import problem
+from roque.archive.found import problem
 from roque.calibration.apply import Calibrator, Masters
 from roque.frames import Frame, Geometry
 from roque.instruments import CameraDescription

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from roque.archive.models import Frame, RawFile, Run
 from roque.archive.schema import upgrade
 from roque.errors import Unreachable
 from roque.instruments import cameras
+from roque.registration import batch, failures
 from roque.settings import Settings, load_settings
 from services.ingest.watch import Watch
 from tests.support.sizes import Sizes
@@ -272,7 +272,6 @@ def test_a_file_that_the_record_did_not_take_is_recorded_soon(record, settings, 
     shutil.copy(golden_runs / "run0008.fits", incoming / name)
     if name == "junk.fits":
         (incoming / name).write_text("no FITS")
-    module = sys.modules[Watch.__module__]
     away = iter([True, True])
 
     def restarting(register):
@@ -283,7 +282,7 @@ def test_a_file_that_the_record_did_not_take_is_recorded_soon(record, settings, 
 
         return restarted
 
-    for registers in ("register", "register_failure"):
+    for module, registers in ((batch, "register_new"), (failures, "register_failure")):
         monkeypatch.setattr(module, registers, restarting(getattr(module, registers)))
     silent = 0.1 if name == "junk.fits" else 3600.0
     watch = Watch(record, settings.model_copy(update={"silent_seconds": silent}), cameras(None))

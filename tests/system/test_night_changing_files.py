@@ -17,8 +17,8 @@ from roque.archive.open import open_run
 from roque.archive.schema import upgrade
 from roque.errors import Transient
 from roque.instruments import cameras
+from roque.registration import registrar
 from roque.settings import load_settings
-from services.ingest import watch as watching
 from services.ingest.watch import Watch
 from tests.support.damage import Raw, errors
 
@@ -37,7 +37,7 @@ def folder(tmp_path) -> Path:
 @pytest.fixture
 def ingest(home, folder, monkeypatch):
     """Ingest as `night reduce` has it look at the folder, in this process, and its record."""
-    monkeypatch.setattr(watching, "AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(registrar, "AGAIN_SECONDS", 0.0)
     settings = load_settings(home=home.folder, incoming=[folder], silent_seconds=0, urgent=True, **home.settings)
     settings.folder.mkdir(parents=True)
     record = Record(settings.database)
@@ -124,16 +124,16 @@ def test_a_run_that_grows_and_one_that_is_replaced_meanwhile_end_as_if_they_had_
 
 def test_a_file_that_grows_while_its_bytes_are_digested_is_taken_up_again(ingest, folder, raw, monkeypatch):
     watch, record = ingest
-    path, real = folder / "run.fits", watching.found_files
+    path, real = folder / "run.fits", registrar.found_files
     path.write_bytes(raw.cut(4.0))
 
     def interrupted(*arguments):
         with path.open("ab") as file:
             file.write(raw.data[file.tell() :])
-        monkeypatch.setattr(watching, "found_files", real)
+        monkeypatch.setattr(registrar, "found_files", real)
         return real(*arguments)
 
-    monkeypatch.setattr(watching, "found_files", interrupted)
+    monkeypatch.setattr(registrar, "found_files", interrupted)
     assert watch.look() == 0
     assert runs(record) == []
     assert watch.look() == 1

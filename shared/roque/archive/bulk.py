@@ -22,7 +22,7 @@ from roque.archive.models import Base, Frame, Measurement, Night, Reduction, Run
 from roque.archive.pgcopy import copy_into
 from roque.photometry.measurements import MEASUREMENT, Measurements
 
-__all__ = ["insert_frames", "insert_measurements", "load_measurements"]
+__all__ = ["insert_frames", "insert_frames_of", "insert_measurements", "load_measurements"]
 
 _ROWS = 65_536  # at a time: what is in flight stays below some ten MB
 _FIELDS: tuple[str, ...] = MEASUREMENT.names or ()
@@ -39,10 +39,25 @@ def insert_frames(session: Session, run_id: int, times: NDArray[np.void]) -> Non
     times : structured array
         One row per frame and CCD: frame, ccd, mjd_int, mjd_frac, exposure (s), time_ok, data_ok.
     """
+    insert_frames_of(session, [(run_id, times)])
+
+
+def insert_frames_of(session: Session, runs: Sequence[tuple[int, NDArray[np.void]]]) -> None:
+    """Write the frames of several runs together: of short ones a statement for each would cost more than its rows.
+
+    Parameters
+    ----------
+    session : Session
+        An open transaction of the record.
+    runs : sequence of (int, structured array)
+        Id and times of each, as for `insert_frames`; all times together should fit into memory twice.
+    """
     fields = ("ccd", "mjd_int", "mjd_frac", "exposure", "time_ok", "data_ok")
-    for first in range(0, len(times), _ROWS):
-        part = times[first : first + _ROWS]
-        columns = {"run_id": np.int32(run_id), "number": part["frame"], **{name: part[name] for name in fields}}
+    owners = np.repeat(np.array([run_id for run_id, _ in runs], np.int32), [len(times) for _, times in runs])
+    every = runs[0][1] if len(runs) == 1 else np.concatenate([times for _, times in runs])
+    for first in range(0, len(every), _ROWS):
+        part = every[first : first + _ROWS]
+        columns = {"run_id": owners[first : first + _ROWS], "number": part["frame"], **{name: part[name] for name in fields}}
         _replace(session, _table(Frame), columns)
 
 

@@ -169,6 +169,8 @@ class Run(Base):
     mjd_last: Mapped[float | None]
     frames_expected: Mapped[int | None]  # by the header
     frames: Mapped[int] = mapped_column(default=0)  # read and registered
+    frames_dropped: Mapped[int] = mapped_column(default=0)  # lost by the camera, by the numbers of the others
+    frames_missing: Mapped[int] = mapped_column(default=0)  # dropped, or lost at the end
     bad_times: Mapped[int] = mapped_column(default=0)
     problems: Mapped[list[Any]] = mapped_column(default=list)  # readable errors, as dicts
     hints: Mapped[dict[str, Any]] = mapped_column(default=dict)  # what the user said of it: target, recipe, apertures
@@ -178,6 +180,7 @@ class Run(Base):
     urgent: Mapped[bool] = mapped_column(default=False)  # somebody waits at a terminal: no waiting for missing masters
     priority: Mapped[str | None]  # live, archive, as somebody said; none: see roque.jobs.priority
     held: Mapped[bool] = mapped_column(default=False)  # cancelled: nothing is begun until somebody says so
+    on_request: Mapped[bool] = mapped_column(default=False)  # of an archive: nothing is begun until somebody asks for it
     trace: Mapped[str | None] = mapped_column(_text(32))  # in every log line of what is done for it since it was submitted
     registered_at: Mapped[dt.datetime]
     grown_at: Mapped[dt.datetime]

@@ -114,6 +114,8 @@ def judge(run: Run | RunSummary, jobs: Sequence[JobFacts], reduction: ReductionF
         return RunState("reducing", f"{reduction.frames_done} of {run.frames} frames", bool(errors))
     if run.state == "growing":
         return RunState("growing", f"{run.frames} frames", bool(errors))
+    if run.on_request and reduction is None:
+        return RunState("registered", errors[0] if errors else "of an archive; 'roque job submit' has it reduced", bool(errors))
     if any(job.state in ("waiting", "queued", "running") for job in jobs) or run.unsettled:
         return RunState("working", "", bool(errors))
     if reduction is not None or any(job.kind == "build_master" and job.state == "done" for job in jobs):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -18,21 +17,20 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from roque.archive.bulk import insert_frames
+from roque.archive.found import FoundFile, FoundRun, file_values, identity_values, problem, progress_values
 from roque.archive.models import Instrument, Job, Master, Night, Product, RawFile, Run, Site
-from roque.errors import Blemish, RoqueError
+from roque.errors import RoqueError
 from roque.instruments import CameraDescription
-from roque.spool import RunInfo, Times
-from roque.telemetry import new_trace
+from roque.spool import RunInfo
 
 __all__ = [
     "PLANNING",
     "UNKNOWN",
-    "FoundFile",
-    "FoundRun",
     "Verdict",
     "compare",
+    "instrument_row",
     "known_files",
-    "problem",
+    "night_row",
     "register",
     "register_failure",
     "register_refusal",
@@ -48,37 +46,6 @@ UNKNOWN = "unknown"
 _LIVE = ("growing", "complete", "failed")
 
 
-@dataclass(frozen=True)
-class FoundFile:
-    """A raw file as it lies in a folder now.
-
-    `data_sha256` is the digest of the frames' bytes read so far, `data_size` their number, from `data_start` on.
-    """
-
-    path: str
-    size: int
-    mtime_ns: int
-    sha256: str | None
-    data_sha256: str
-    data_start: int
-    data_size: int
-
-
-@dataclass(frozen=True)
-class FoundRun:
-    """A run as its files tell it now."""
-
-    info: RunInfo
-    camera: CameraDescription
-    files: tuple[FoundFile, ...]
-    times: Times  # of every frame that can be read now
-    frames: int
-    problems: tuple[dict[str, Any], ...] = ()
-    ended: bool = False
-    urgent: bool = False
-    hints: dict[str, Any] = field(default_factory=dict)
-
-
 class Verdict(Enum):
     """What the files of a run are, compared with what is registered under its name."""
 
@@ -88,18 +55,6 @@ class Verdict(Enum):
     SECOND_LOCATION = "second location"
     CONFLICT = "conflict"
     UNDECIDED = "undecided"  # a copy that is still being written, elsewhere or over what was there
-
-
-def problem(error: RoqueError) -> dict[str, Any]:
-    """Put an error into the form that the record keeps."""
-    return {
-        "code": error.code,
-        "severity": "warning" if isinstance(error, Blemish) else "error",
-        "message": error.message,
-        "file": error.file,
-        "place": error.place,
-        "remedy": error.remedy,
-    }
 
 
 def known_files(session: Session, instrument: str, night: dt.date, name: str) -> list[FoundFile]:
@@ -173,10 +128,10 @@ def register_failure(session: Session, file: FoundFile, night: dt.date, name: st
     row = session.scalar(select(RawFile).where(RawFile.path == file.path))
     run = row.run if row is not None else None
     if run is None or run.instrument.name != UNKNOWN:
-        instrument = _instrument(session, UNKNOWN, None)
+        instrument = instrument_row(session, UNKNOWN, None)
         number = session.scalars(select(Run.version).where(Run.instrument_id == instrument.id, Run.name == name)).all()
         run = Run(
-            instrument=instrument, night=_night(session, night), name=name, version=max(number, default=0) + 1, source="",
+            instrument=instrument, night=night_row(session, night), name=name, version=max(number, default=0) + 1, source="",
             kind="other", object="", mode="", xbin=1, ybin=1, speed="", filters={}, nskips={}, clear=None, exposure=0.0,
             windows={}, header={}, registered_at=now, grown_at=now,
         )  # fmt: skip
@@ -214,7 +169,9 @@ def supersede(session: Session, run: Run) -> None:
 def reopen_runs(session: Session, instrument_id: int) -> None:
     """Let the planner look again at every run of an instrument: the masters to choose from have changed."""
     session.execute(
-        update(Run).where(Run.instrument_id == instrument_id, Run.state.in_(("growing", "complete"))).values(unsettled=True)
+        update(Run)
+        .where(Run.instrument_id == instrument_id, Run.state.in_(("growing", "complete")), ~Run.on_request)
+        .values(unsettled=True)
     )
 
 
@@ -233,54 +190,30 @@ def _hint(run: Run, found: FoundRun) -> None:
 
 
 def _grow(session: Session, run: Run, found: FoundRun, now: dt.datetime) -> None:
-    info = found.info
     # by place, not by number: numbers jump where frames were dropped
     per_frame = len(found.times) // found.frames if found.frames else 0
     insert_frames(session, run.id, found.times[per_frame * run.frames :])
-    state = "complete" if found.ended else "growing"
-    if (run.frames, run.state) != (found.frames, state):
-        run.unsettled, run.grown_at = True, now
-    run.frames, run.state = found.frames, state
+    told = progress_values(found)
+    if (run.frames, run.state) != (told["frames"], told["state"]):
+        # what is observed now is no archive, though it was registered as one
+        run.on_request = run.on_request and found.on_request
+        run.unsettled, run.grown_at = not run.on_request, now
+    for name, value in told.items():
+        setattr(run, name, value)
     _hint(run, found)
     planning = [one for one in run.problems if one.get("stage") == PLANNING]
-    run.frames_expected, run.problems = info.expected, [*found.problems, *planning]
-    good = found.times[found.times["time_ok"] & found.times["data_ok"]]
-    mjd = good["mjd_int"] + good["mjd_frac"]
-    run.mjd_first, run.mjd_last = (float(mjd.min()), float(mjd.max())) if len(mjd) else (None, None)
-    bad = found.times["data_ok"] & ~found.times["time_ok"]
-    run.bad_times = len(set(found.times["frame"][bad].tolist()))
+    run.problems = [*found.problems, *planning]
     _store_files(session, run, found, now)
 
 
 def _new_run(session: Session, found: FoundRun, version: int, now: dt.datetime) -> Run:
-    info = found.info
     run = Run(
-        instrument=_instrument(session, info.instrument, found.camera),
-        night=_night(session, info.night),
-        name=info.name,
-        version=version,
-        source=info.source,
-        kind=info.kind,
-        object=info.object,
-        mode=info.mode,
-        xbin=info.xbin,
-        ybin=info.ybin,
-        speed=info.speed,
-        filters=dict(info.filters),
-        nskips=dict(info.nskips),
-        clear=info.clear,
-        exposure=info.exposure,
-        windows={
-            ccd: {label: [g.llx, g.lly, g.xbin, g.ybin, g.nx, g.ny] for label, g in windows.items()}
-            for ccd, windows in info.windows.items()
-        },
-        header=dict(info.header),
+        instrument=instrument_row(session, found.info.instrument, found.camera),
+        night=night_row(session, found.info.night),
+        frames=0,
         hints={},
         problems=[],
-        frames=0,
-        trace=new_trace(),
-        registered_at=now,
-        grown_at=now,
+        **identity_values(found, version, now),
     )
     session.add(run)
     session.flush()
@@ -301,9 +234,8 @@ def _store_file(
         session.add(row)
     elif row.run is not None and row.run is not run and row.run.instrument.name == UNKNOWN:
         row.run.state = "superseded"  # it could not be read before, and now it can
-    row.size, row.mtime_ns, row.sha256 = file.size, file.mtime_ns, file.sha256
-    row.data_sha256, row.data_start, row.data_size = file.data_sha256, file.data_start, file.data_size
-    row.run_id, row.position, row.duplicate, row.seen_at = run.id, position, duplicate, now
+    for name, value in file_values(file, run.id, position, now, duplicate=duplicate).items():
+        setattr(row, name, value)
 
 
 def _conflict(found: FoundRun) -> dict[str, Any]:
@@ -338,7 +270,8 @@ def _versions(session: Session, info: RunInfo) -> int:
     return max(numbers, default=0)
 
 
-def _instrument(session: Session, name: str, camera: CameraDescription | None) -> Instrument:
+def instrument_row(session: Session, name: str, camera: CameraDescription | None) -> Instrument:
+    """Row of an instrument, made with that of its site if there is none."""
     row = session.scalar(select(Instrument).where(Instrument.name == name))
     if row is None:
         row = Instrument(name=name, site=_site(session, camera) if camera is not None else None)
@@ -356,7 +289,8 @@ def _site(session: Session, camera: CameraDescription) -> Site:
     return row
 
 
-def _night(session: Session, date: dt.date) -> Night:
+def night_row(session: Session, date: dt.date) -> Night:
+    """Row of a night, made if there is none."""
     row = session.scalar(select(Night).where(Night.date == date))
     if row is None:
         row = Night(date=date)

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Row, Select, or_, select
 from sqlalchemy.orm import Session
 
+from roque.archive.headers import HeaderTest, header_condition
 from roque.archive.models import Instrument, Job, Night, Reduction, Run
 from roque.archive.progress import BEGINNINGS, JobFacts, ReductionFacts, RunState, judge
 
@@ -33,6 +34,7 @@ class Filters:
     object: str | None = None  # any part of the name, upper and lower case alike
     instrument: str | None = None
     filter: str | None = None  # of any CCD
+    header: tuple[HeaderTest, ...] = ()  # all of them hold
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,8 @@ class RunSummary:
     exposure: float  # s
     frames: int
     frames_expected: int | None
+    frames_dropped: int
+    frames_missing: int
     bad_times: int
     mjd_first: float | None
     mjd_last: float | None
@@ -55,6 +59,7 @@ class RunSummary:
     waiting: str | None
     unsettled: bool
     held: bool
+    on_request: bool
     reduction: str | None  # id of the newest one in use
 
 
@@ -63,7 +68,7 @@ def list_runs(session: Session, filters: Filters) -> list[tuple[RunSummary, RunS
 
     Headers and windows stay in the database, so that thousands of runs are listed in a moment.
     """
-    runs = _selected(filters)
+    runs = _selected(session, filters)
     ids = runs.with_only_columns(Run.id)
     rows = session.execute(runs.order_by(Night.date, Instrument.name, Run.mjd_first, Run.name, Run.version)).all()
     reductions = _reductions(session, ids)
@@ -102,12 +107,13 @@ def _jobs(session: Session, runs: _Select) -> dict[int | None, list[JobFacts]]:
     return jobs
 
 
-def _selected(filters: Filters) -> _Select:
+def _selected(session: Session, filters: Filters) -> _Select:
     wanted: _Select = (
         select(
             Run.id, Run.name, Run.version, Run.state, Run.kind, Run.object, Run.exposure, Run.frames, Run.frames_expected,
-            Run.bad_times, Run.mjd_first, Run.mjd_last, Run.problems, Run.waiting, Run.unsettled,
-            Run.held, Run.filters, Instrument.name.label("instrument"), Night.date.label("night"),
+            Run.frames_dropped, Run.frames_missing, Run.bad_times, Run.mjd_first, Run.mjd_last, Run.problems, Run.waiting,
+            Run.unsettled, Run.held, Run.on_request, Run.filters, Instrument.name.label("instrument"),
+            Night.date.label("night"),
         )
         .join(Instrument, Instrument.id == Run.instrument_id)
         .join(Night, Night.id == Run.night_id)
@@ -122,6 +128,7 @@ def _selected(filters: Filters) -> _Select:
         wanted = wanted.where(Run.object.icontains(filters.object, autoescape=True))
     if filters.instrument is not None:
         wanted = wanted.where(Instrument.name == filters.instrument)
+    wanted = wanted.where(*(header_condition(session, test) for test in filters.header))
     if filters.state != "superseded":
         wanted = wanted.where(Run.state != "superseded")
     return wanted
@@ -138,6 +145,8 @@ def _summary(row: Row[Any], reduction: str | None) -> RunSummary:
         exposure=row.exposure,
         frames=row.frames,
         frames_expected=row.frames_expected,
+        frames_dropped=row.frames_dropped,
+        frames_missing=row.frames_missing,
         bad_times=row.bad_times,
         mjd_first=row.mjd_first,
         mjd_last=row.mjd_last,
@@ -145,6 +154,7 @@ def _summary(row: Row[Any], reduction: str | None) -> RunSummary:
         waiting=row.waiting,
         unsettled=row.unsettled,
         held=row.held,
+        on_request=row.on_request,
         reduction=reduction,
     )
 

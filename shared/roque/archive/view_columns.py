@@ -22,11 +22,19 @@ COLUMNS: dict[str, dict[str, str]] = {
         "exposure": "s, by the header",
         "frames_expected": "by the header, NULL if it does not say",
         "frames": "read",
+        "frames_dropped": "lost by the camera, by the numbers of the others",
+        "frames_missing": "dropped, or lost at the end",
         "bad_times": "frames whose time cannot be trusted",
         "mjd_first": "middle of the first exposure, MJD (UTC)",
         "mjd_last": "middle of the last exposure, MJD (UTC)",
         "site": "observatory",
         "reduction": "id of the newest finished reduction",
+    },
+    "headers": {
+        "run_id": "number of the run in this record",
+        **{name: _RUN[name] for name in ("instrument", "night", "run")},
+        "version": "counts up when frames that were read have changed",
+        "header": "the whole header of the run, as JSON: header->>'OBSERVER' is a keyword of it",
     },
     "frames": {
         "run_id": "number of the run in this record",
@@ -84,6 +92,7 @@ COLUMNS: dict[str, dict[str, str]] = {
 
 EXAMPLES: dict[str, str] = {
     "runs": "SELECT run, object, frames FROM runs WHERE night = '2026-11-01' AND kind = 'science'",
+    "headers": "SELECT night, run, header->>'OBSERVER' FROM headers WHERE header->>'OBJECT' LIKE 'HS%'",
     "frames": "SELECT run, count(*) FROM frames WHERE NOT time_ok GROUP BY run",
     "measurements": "SELECT mjd, counts, countse FROM measurements WHERE run = 'run0012' AND ccd = '2' AND aperture = '1'",
     "light_curves": "SELECT mjd, ratio, ratio_error FROM light_curves WHERE run = 'run0012' AND ccd = '2' AND comparison = '2'",

@@ -1,4 +1,4 @@
-"""Views for people's SQL: `runs`, `frames`, `measurements`, `light_curves`. They keep their columns when tables change."""
+"""Views for people's SQL: `runs`, `headers`, `frames` and so on; their columns outlive those of the tables."""
 
 from __future__ import annotations
 
@@ -23,13 +23,20 @@ VIEWS: dict[str, str] = {
     "runs": """
 SELECT run.id AS run_id, instrument.name AS instrument, night.date AS night, run.name AS run, run.version, run.state,
        run.kind, run.object, run.mode, run.xbin, run.ybin, run.speed, run.exposure, run.frames_expected, run.frames,
-       run.bad_times, run.mjd_first, run.mjd_last, site.name AS site,
+       run.frames_dropped, run.frames_missing, run.bad_times, run.mjd_first, run.mjd_last, site.name AS site,
        (SELECT r.name FROM reduction AS r WHERE r.run_id = run.id AND r.state = 'done'
         ORDER BY r.finished_at DESC, r.id DESC LIMIT 1) AS reduction
 FROM run
 JOIN instrument ON instrument.id = run.instrument_id
 JOIN night ON night.id = run.night_id
 LEFT JOIN site ON site.id = instrument.site_id
+WHERE run.state <> 'superseded'
+""",
+    "headers": """
+SELECT run.id AS run_id, instrument.name AS instrument, night.date AS night, run.name AS run, run.version, run.header
+FROM run
+JOIN instrument ON instrument.id = run.instrument_id
+JOIN night ON night.id = run.night_id
 WHERE run.state <> 'superseded'
 """,
     "frames": """

@@ -127,7 +127,7 @@ def master_is_ready(session: Session, master: Master) -> None:
     )
     session.execute(
         update(Run)
-        .where(Run.instrument_id == master.instrument_id, Run.state.in_(("growing", "complete")))
+        .where(Run.instrument_id == master.instrument_id, Run.state.in_(("growing", "complete")), ~Run.on_request)
         .where(or_(Run.waiting.is_not(None), Run.id.in_(lacking), Run.kind.in_(_MADE_WITH[master.kind])))
         .values(unsettled=True, waiting=None)
         .execution_options(synchronize_session=False)

@@ -18,10 +18,11 @@ from sqlalchemy.orm import Session
 
 from roque import __version__
 from roque.archive import Record
+from roque.archive.found import problem
 from roque.archive.models import Job, Recipe, Reduction, Run
 from roque.archive.partitions import keep_partitions
 from roque.archive.recipes import DEFAULT, latest_recipe
-from roque.archive.runs import PLANNING, problem
+from roque.archive.runs import PLANNING
 from roque.errors import RoqueError, Transient
 from roque.jobs import life
 from roque.jobs.calibrations import MasterChoice, Wants, choose_masters, wants_of
@@ -189,8 +190,8 @@ def _cannot(run: Run, error: RoqueError) -> None:
 def _plan_run(session: Session, run: Run, now: dt.datetime, policy: Policy) -> None:
     if any(one.get("stage") == PLANNING for one in run.problems):
         run.problems = [one for one in run.problems if one.get("stage") != PLANNING]
-    nothing_to_do = run.held or run.state not in ("growing", "complete") or run.kind not in (*MASTER_KINDS, "science")
-    if nothing_to_do or (run.frames == 0 and run.state == "complete"):
+    stopped = run.held or run.on_request or run.state not in ("growing", "complete")
+    if stopped or run.kind not in (*MASTER_KINDS, "science") or (run.frames == 0 and run.state == "complete"):
         _settle(run)
     elif run.kind == "science":
         _plan_science(session, run, now, policy)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from roque.archive.models import Job, RawFile, Recipe, Reduction, Run
@@ -14,7 +14,7 @@ from roque.jobs.outbox import clock
 from roque.jobs.priority import set_priority
 from roque.telemetry import new_trace
 
-__all__ = ["retry_job", "retry_run", "submit_run"]
+__all__ = ["request_runs", "retry_job", "retry_run", "submit_run"]
 
 
 def retry_run(session: Session, run: Run) -> list[str]:
@@ -48,7 +48,7 @@ def retry_job(session: Session, job_id: str) -> Job:
     job = life.retry(session, job_id)
     run = session.get(Run, job.run_id) if job.run_id is not None else None
     if run is not None:
-        run.held = False
+        _wanted(session, run)
         if run.state in ("growing", "complete"):
             run.unsettled = True
     session.execute(
@@ -100,7 +100,7 @@ def submit_run(session: Session, run: Run, *, recipe: str | None = None, priorit
 
 def _again(session: Session, run: Run) -> list[str]:
     """Let the planner look at a run afresh, and start what was stopped of it; returns the ids of these jobs."""
-    run.held = False
+    _wanted(session, run)
     if run.state in ("growing", "complete"):
         run.unsettled, run.recipe_id = True, None
     _revive(session, run)
@@ -119,6 +119,25 @@ def _again(session: Session, run: Run) -> list[str]:
         if session.scalar(select(Job.state).where(Job.id == job_id)) in ("failed", "cancelled"):
             life.retry(session, job_id)
     return list(stopped)
+
+
+def _wanted(session: Session, run: Run) -> None:
+    """Take back what keeps a run from being reduced; of an archive its night's calibrations are then asked for too."""
+    if run.on_request and run.kind == "science":
+        same = Run.instrument_id == run.instrument_id, Run.night_id == run.night_id
+        request_runs(session, *same, Run.kind.in_(("bias", "dark", "flat")))
+    run.held = run.on_request = False
+
+
+def request_runs(session: Session, *which: ColumnElement[bool]) -> int:
+    """Ask for those runs of the archive that nobody has asked for yet; returns their number."""
+    asked = session.execute(
+        update(Run)
+        .where(Run.on_request, *which)
+        .values(on_request=False, unsettled=True)
+        .execution_options(synchronize_session=False)
+    )
+    return int(asked.rowcount)  # type: ignore[attr-defined]
 
 
 def _revive(session: Session, run: Run) -> None:

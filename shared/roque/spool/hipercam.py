@@ -133,6 +133,20 @@ class HipercamRun:
         """Bytes of the file at the last look."""
         return self._size
 
+    @property
+    def dropped(self) -> int:
+        """Frames that the camera lost before the last whole one, by the numbers of the others."""
+        if not self.available:
+            return 0
+        return int(self._block((self.available - 1) // _TIMES_AT_ONCE).times.number[-1]) - self.available
+
+    @property
+    def padded(self) -> bool:
+        """Whether the camera has filled the last block after the frames of the header: it does so when it ends a run."""
+        end: int = self._hdu.start + self._expected * self.read_out.frame_bytes
+        filled = -(-end // BLOCK) * BLOCK
+        return end < filled <= self._size
+
     def refresh(self) -> int:
         """Look again at a run that may have grown, and give `available`."""
         # the camera may write the number of frames anew as the run grows; it stands in the first block

@@ -24,7 +24,7 @@ from roque.spool._raw import RawFrames
 from roque.spool._ultra_layout import UltraLayout
 from roque.spool.naming import folder_night, night_of, run_kind, run_name, split_filters
 from roque.spool.source import RunInfo, Times, frames_from, no_frame, rows, shortened
-from roque.spool.stamps import DAY, iso_time
+from roque.spool.stamps import DAY, frame_numbers, iso_time
 from roque.spool.ultra_files import UltraFiles
 from roque.spool.ultra_problems import stamp_problems
 from roque.spool.ultra_stamps import UltraStamps, mend_early, read_ultra_stamps
@@ -112,6 +112,14 @@ class UltraRun:
     def extent(self) -> tuple[int, int]:
         """First byte of the first frame, and the byte after the last whole one, in the plain .dat."""
         return 0, self.read_out.frame_bytes * self.available
+
+    @property
+    def dropped(self) -> int:
+        """Frames that the camera lost before the last whole one, by the numbers of the others."""
+        if not self.available:
+            return 0
+        number, _ = frame_numbers(self._read_stamps(1, self.available).number - 1)
+        return int(number[-1]) - self.available
 
     @property
     def timed(self) -> int:

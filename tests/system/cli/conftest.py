@@ -142,7 +142,7 @@ class _Night:
             self.job(f"build_{run.kind}", "build_master", "done", run, {"run_id": run.id, "kind": run.kind})
             self.master(run)
         science = self.run("run0003", object="HS 0705+6700", start=0.95)
-        science.bad_times = 1
+        science.frames_missing, science.bad_times = 2, 1
         science.frames_expected = 22
         science.problems = [
             problem("bad_input", "error", "cut inside frame 21: 4096 bytes are missing", str(self.raw / "run0003.fits"),

@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 
 from roque.archive.hints import SIDECARS, sidecar_hints
 from roque.archive.models import RawFile, Run
+from roque.registration.content import file_digest
 from roque.settings import Settings
 from roque.spool.folders import Stat
-from services.ingest.content import file_digest
 
 __all__ = ["hints_for", "sidecar_changed", "sidecar_gone", "tell_registered"]
 

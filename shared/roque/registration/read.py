@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from roque.archive.runs import FoundFile, FoundRun, problem
+from roque.archive.found import FoundFile, FoundRun, problem
 from roque.errors import BadInput, Transient
 from roque.instruments import CameraDescription
+from roque.registration.content import Content, file_digest
 from roque.settings import Settings
 from roque.spool import Inspected, data_source, unpack
 from roque.spool.folders import Stat
 from roque.spool.hipercam import HipercamRun
 from roque.spool.source import FrameSource
 from roque.spool.ultra import UltraRun
-from services.ingest.content import Content, file_digest
 
 __all__ = ["Reading", "found_files", "read_run"]
 
@@ -36,7 +37,9 @@ def read_run(
     settings: Settings,
     *,
     ended: bool,
-    hints: Mapping[str, Any],
+    hints: Mapping[str, Any] = MappingProxyType({}),
+    announced: int | None = None,
+    on_request: bool = False,
 ) -> Reading:
     """Read what a run is now.
 
@@ -54,6 +57,10 @@ def read_run(
         Whether nobody writes any more.
     hints : mapping
         What the user says of it, if it is a science run.
+    announced : int or None
+        Frames that its header announced when it was last read.
+    on_request : bool
+        Whether it is of an archive: reduced only when somebody asks for it.
 
     Raises
     ------
@@ -65,8 +72,8 @@ def read_run(
         frames, times, info = source.available, source.times(), source.info
         problems = [problem(error) for error in source.problems] if ended else []
         extents = tuple(_extents(source, paths, settings.cache))
-    # complete when the camera has written all it announced, or when it fell silent
-    whole = ended or (told.source == "hl" and info.expected is not None and frames >= info.expected)
+        dropped = source.dropped if isinstance(source, HipercamRun | UltraRun) else 0
+        whole = ended or _complete(source, announced)
     if frames == 0 and not whole:
         raise BadInput("no whole frame yet", file=str(paths[0]))
     if told.source == "hf" and told.group is None:
@@ -82,6 +89,8 @@ def read_run(
         ended=whole,
         urgent=settings.urgent,
         hints=dict(hints) if info.kind == "science" else {},
+        dropped=dropped,
+        on_request=on_request,
     )
     return Reading(found, extents)
 
@@ -110,6 +119,19 @@ def found_files(
         raise Transient("the file changed while it was read", file=next(iter(files)))
     prefixes += [None] * (len(known) - len(prefixes))
     return tuple(found), prefixes
+
+
+def _complete(source: FrameSource, announced: int | None) -> bool:
+    """Whether the camera has written all that it announced.
+
+    Some write the number of frames at the start, others anew with every frame: then it tells nothing, but that the last block
+    was filled does. ULTRACAM and ULTRASPEC end their files with nothing, and announce a number if one was asked for.
+    """
+    expected = source.info.expected
+    if not isinstance(source, HipercamRun | UltraRun) or expected is None or source.available < expected:
+        return False
+    follows = announced is not None and announced != expected
+    return not follows or (isinstance(source, HipercamRun) and source.padded)
 
 
 def _extents(source: FrameSource, paths: Sequence[Path], cache: Path) -> list[tuple[Path, int, int]]:
