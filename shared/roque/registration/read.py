@@ -70,10 +70,10 @@ def read_run(
     paths = [Path(path) for path in files]
     with data_source(told.source, paths[0] if told.source == "hl" else paths, camera=camera, cache=settings.cache) as source:
         frames, times, info = source.available, source.times(), source.info
-        problems = [problem(error) for error in source.problems] if ended else []
+        whole = ended or _complete(source, announced)
+        problems = [problem(error) for error in source.problems] if whole else []
         extents = tuple(_extents(source, paths, settings.cache))
         dropped = source.dropped if isinstance(source, HipercamRun | UltraRun) else 0
-        whole = ended or _complete(source, announced)
     if frames == 0 and not whole:
         raise BadInput("no whole frame yet", file=str(paths[0]))
     if told.source == "hf" and told.group is None:
