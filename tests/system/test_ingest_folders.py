@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +18,12 @@ from roque.archive.models import Frame, RawFile, Run
 from roque.archive.schema import upgrade
 from roque.errors import Unreachable
 from roque.instruments import cameras
+from roque.instruments.plugins import plugins
 from roque.registration import batch, failures
 from roque.settings import Settings, load_settings
 from services.ingest.watch import Watch
+from tests.support.described import image
+from tests.support.plugged import RUN, install
 from tests.support.sizes import Sizes
 
 
@@ -293,3 +297,38 @@ def test_a_file_that_the_record_did_not_take_is_recorded_soon(record, settings, 
         assert time.monotonic() < end
         time.sleep(0.05)
     assert [run.state for run in runs(record)] == ["failed" if name == "junk.fits" else "complete"]
+
+
+def test_a_run_of_images_keeps_the_one_whose_time_cannot_be_read(record, settings, incoming):
+    for n, minute in enumerate((1, None, 7), start=1):
+        time = "gone" if minute is None else f"2017-12-20T01:{minute:02d}:00"
+        image(incoming / f"a{n}.fits", {"UT-OBS": time})
+    look(record, settings)
+    (run,) = runs(record)
+    assert (run.state, run.frames) == ("complete", 3)
+    with record.reading() as session:
+        rows = session.scalars(select(Frame).where(Frame.run_id == run.id).order_by(Frame.number)).all()
+    assert [row.time_ok for row in rows] == [True, False, True]
+    (problem,) = run.problems
+    assert "frame 2 has no time" in str(problem)
+
+
+def test_a_plug_in_is_watched_as_roques_own_formats_and_its_mistakes_are_those_of_one_file(
+    record, settings, incoming, monkeypatch, tmp_path
+):
+    monkeypatch.syspath_prepend(str(install(tmp_path / "site", {"toy": "toycam:INSTRUMENT"})))
+    plugins.cache_clear()
+    try:
+        (incoming / "run7.toy").write_text(RUN + "02\n")
+        (incoming / "run8.toy").write_text("NOT toy-a 40 30 x\n")
+        image(incoming / "a.fits")
+        look(record, settings)
+    finally:
+        monkeypatch.undo()
+        sys.modules.pop("toycam", None)
+        plugins.cache_clear()
+    found = {run.name: run for run in runs(record)}
+    assert (found["run7"].path, found["run7"].frames) == ("toy-b/2026-03-14/run7", 3)
+    assert found["run8"].state == "failed"
+    assert "ZeroDivisionError" in str(found["run8"].problems)
+    assert found["HATP-32_Clear_65x50"].state == "complete"

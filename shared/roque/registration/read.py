@@ -14,6 +14,7 @@ from roque.instruments import CameraDescription
 from roque.registration.content import Content, file_digest
 from roque.settings import Settings
 from roque.spool import Inspected, data_source, unpack
+from roque.spool.brought import faults_of_source
 from roque.spool.folders import Stat
 from roque.spool.hipercam import HipercamRun
 from roque.spool.source import FrameSource
@@ -68,7 +69,11 @@ def read_run(
         It is no run, or not yet.
     """
     paths = [Path(path) for path in files]
-    with data_source(told.source, paths[0] if told.source == "hl" else paths, camera=camera, cache=settings.cache) as source:
+    resource = paths[0] if told.source == "hl" else paths
+    with (
+        faults_of_source(told.source, paths[0]),
+        data_source(told.source, resource, camera=camera, cache=settings.cache) as source,
+    ):
         frames, times, info = source.available, source.times(), source.info
         whole = ended or _complete(source, announced)
         problems = [problem(error) for error in source.problems] if whole else []

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from roque.errors import BadInput
 from roque.instruments import CameraDescription, Reader, cameras, identify
-from roque.instruments.plugins import faults_of
+from roque.instruments.plugins import faults_of, plugins
 from roque.spool.raw_header import first_header
 from roque.spool.source import FrameSource
 
-__all__ = ["camera_of", "open_brought"]
+__all__ = ["camera_of", "faults_of_source", "open_brought"]
+
+
+def faults_of_source(source: str, path: Path) -> AbstractContextManager[None]:
+    """Where the source is that of a plug-in, turn whatever its reader raises into an error of the file."""
+    return faults_of(f"the plug-in for {source!r}", str(path)) if source in plugins().readers else nullcontext()
 
 
 def open_brought(
@@ -26,7 +32,7 @@ def open_brought(
         The file is bad, or the plug-in is.
     """
     camera = camera or camera_of(path, reader, cameras())
-    with faults_of(f"the plug-in for {reader.source!r}", str(path)):
+    with faults_of_source(reader.source, path):
         source: FrameSource = reader.open(path, first, camera, cache)
         info = source.info
     if (info.source, info.camera) != (reader.source, camera.name):
@@ -49,7 +55,7 @@ def camera_of(path: Path, reader: Reader, known: Mapping[str, CameraDescription]
     """
     served = {name: camera for name, camera in known.items() if camera.source == reader.source}
     if reader.header is not None:
-        with faults_of(f"the plug-in for {reader.source!r}", str(path)):
+        with faults_of_source(reader.source, path):
             header = reader.header(path)
         return identify(header, served, file=str(path))
     if len(served) > 1 and not path.name.lower().endswith(tuple(ending.lower() for ending in reader.endings)):

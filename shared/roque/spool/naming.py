@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from roque.errors import BadInput
+from roque.instruments.plugins import plugins
 
 __all__ = ["folder_night", "night_of", "run_kind", "run_name", "safe_name", "split_filters"]
 
@@ -33,7 +34,8 @@ def run_name(path: Path) -> str:
     BadInput
         It is not made of letters, digits, '.', '_' and '-', or longer than 64: names become folders and lines of tables.
     """
-    name = _ENDINGS.sub("", path.name)
+    brought = max((e for e in plugins().endings if path.name.lower().endswith(e)), key=len, default="")
+    name = _ENDINGS.sub("", path.name.removesuffix(path.name[-len(brought) :] if brought else ""))
     if not _ALLOWED.fullmatch(name):
         raise BadInput(
             f"{name!r} cannot be the name of a run",

@@ -145,3 +145,11 @@ def test_a_description_that_is_wrong_does_not_take_the_others_down(tmp_path):
 def test_a_folder_of_cameras_that_is_not_there_is_named(tmp_path):
     (problem,) = known_cameras(tmp_path / "none").problems
     assert problem.file == str(tmp_path / "none")
+
+
+def test_the_example_of_the_documentation_can_be_read():
+    text = (Path(__file__).resolve().parents[3] / "docs" / "cameras.md").read_text()
+    example = text.split("```toml\n")[1].split("```")[0]
+    camera = read_camera(example.encode(), "cameras.md")
+    assert camera.header.time.value.text({"DATE-OBS": "2026-01-02", "TIME-OBS": "03:04:05"}) == "2026-01-02T03:04:05"
+    assert camera.header.gain.number({"SOFTGAIN": 4}) == pytest.approx(4.2)
