@@ -11,9 +11,12 @@ from typing import Self
 
 from roque.errors import BadInput, NotFound, Unreadable
 
-__all__ = ["DAMAGED", "OpenFile"]
+__all__ = ["DAMAGED", "OpenFile", "read_text"]
 
 DAMAGED = "the file is damaged: copy it again from where it came"
+
+
+_LONGEST_TEXT = 16 << 20  # bytes; lists of a year's frames have one
 
 
 class OpenFile:
@@ -43,13 +46,15 @@ class OpenFile:
             raise NotFound("no such file", file=self.name) from None
         except PermissionError:
             raise BadInput("the file may not be read", file=self.name, remedy="give roque the right to read it") from None
-        except (OSError, ValueError) as error:
-            raise BadInput(f"the file cannot be opened: {error}", file=self.name) from None
+        except OSError as error:
+            raise BadInput(f"the file cannot be opened: {error.strerror}", file=self.name, remedy="name another") from None
+        except ValueError as error:
+            raise BadInput(f"the file cannot be opened: {error}", file=self.name, remedy="name another") from None
         # a source that nobody closes must not keep its file open for ever
         self._closer = weakref.finalize(self, os.close, self._fd)
         if not stat.S_ISREG(self.status.st_mode):
             self.close()
-            raise BadInput("not a file", file=self.name)
+            raise BadInput("not a file", file=self.name, remedy="name a file: no folder, no device and no pipe")
 
     def __enter__(self) -> Self:
         return self
@@ -123,3 +128,37 @@ class OpenFile:
     def _unreadable(self, error: OSError, place: str) -> Unreadable:
         message = f"the file cannot be read: {(error.strerror or str(error)).lower()}"
         return Unreadable(message, file=self.name, place=place, remedy="look after the disk or the network that it lies on")
+
+
+def read_text(path: str | os.PathLike[str], what: str, remedy: str) -> str:
+    """Read a text of moderate size.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    what : str
+        What it should be, with its article, for error messages: 'an aperture file'.
+    remedy : str
+        What to do if it is not that.
+
+    Raises
+    ------
+    NotFound
+        There is no such file.
+    BadInput
+        It is no file, may not be read, is far too long, or is not UTF-8.
+    """
+    try:
+        with OpenFile(path) as file:
+            if file.size > _LONGEST_TEXT:
+                place = f"byte {_LONGEST_TEXT}"
+                raise BadInput(f"not {what}: it has {file.size} bytes", file=file.name, place=place, remedy=remedy)
+            data = file.read(0, _LONGEST_TEXT)
+    except NotFound:
+        raise NotFound(f"no such {what.partition(' ')[2]}", file=os.fspath(path)) from None
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        place = f"byte {error.start}"
+        raise BadInput(f"not {what}: it is not text", file=os.fspath(path), place=place, remedy=remedy) from None

@@ -29,7 +29,7 @@ WIDEST = 26
 
 _SPLITTER = 134217729.0  # 2^27 + 1
 _TOO_BIG = 9.0e18
-_HASH, _NEWLINE, _BLANK = 35, 10, 32
+_HASH, _NEWLINE, _BLANK, _TAB, _RETURN = 35, 10, 32, 9, 13
 _MINUS, _PLUS, _POINT, _ZERO, _NINE, _E, _CAPITAL_E = 45, 43, 46, 48, 57, 101, 69
 _POWERS = np.array([10**k for k in range(19)], np.int64)
 _TENS = np.array([float(10**k) for k in range(19)])
@@ -55,14 +55,14 @@ def index_rows(text: Bytes, start: int, labels: Bytes, lengths: Ints) -> tuple[I
     begins, ends : array of int64
         Where the numbers of each row begin (behind the label) and end.
     ccds : array of int64
-        Index of its CCD, -1 if its label is not known.
+        Index of its CCD, -1 if its label is not known, -2 if the row holds a control character.
     """
     capacity = 1024
     found = np.empty((3, capacity), np.int64)
     row = 0
     place = start
     while place < len(text):
-        place, end, is_row = _line(text, place)
+        place, end, is_row, clean = _line(text, place)
         if is_row:
             if row == capacity:
                 capacity *= 2
@@ -72,8 +72,8 @@ def index_rows(text: Bytes, start: int, labels: Bytes, lengths: Ints) -> tuple[I
             stop = place
             while stop < end and text[stop] > _BLANK:
                 stop += 1
-            found[0, row], found[1, row], found[2, row] = stop, end, -1
-            for k in range(len(lengths)):
+            found[0, row], found[1, row], found[2, row] = stop, end, -1 if clean else -2
+            for k in range(len(lengths) if clean else 0):
                 same = lengths[k] == stop - place
                 for i in range(lengths[k] if same else 0):
                     same = same and labels[k, i] == text[place + i]
@@ -85,14 +85,17 @@ def index_rows(text: Bytes, start: int, labels: Bytes, lengths: Ints) -> tuple[I
 
 
 @njit(cache=True, nogil=True)
-def _line(text: Bytes, place: int) -> tuple[int, int, bool]:
-    """Look at a line: its first character that is not blank, its end, and whether it is a row."""
+def _line(text: Bytes, place: int) -> tuple[int, int, bool, bool]:
+    """Look at a line: its first character that is not blank, its end, whether it is a row, and free of control characters."""
+    clean = True
     while place < len(text) and text[place] <= _BLANK and text[place] != _NEWLINE:
+        clean = clean and (text[place] == _BLANK or text[place] == _TAB or text[place] == _RETURN)
         place += 1
     end = place
     while end < len(text) and text[end] != _NEWLINE:
+        clean = clean and (text[end] >= _BLANK or text[end] == _TAB or text[end] == _RETURN)
         end += 1
-    return place, end, end > place and text[place] != _HASH
+    return place, end, end > place and text[place] != _HASH, clean
 
 
 @njit(cache=True, nogil=True)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roque.errors import BadInput, NotFound
+from roque.frames.handle import OpenFile
 from roque.lightcurves._text import BAD_COUNT, KINDS, index_rows, parse_rows
 
 __all__ = ["read_log"]
@@ -36,8 +37,9 @@ def read_log(path: Path) -> tuple[list[str], dict[str, NDArray[np.void]]]:
         Not a log, or a row that does not fit the columns.
     """
     try:
-        text = np.fromfile(path, np.uint8)
-    except FileNotFoundError as error:
+        with OpenFile(path):  # what is no file is refused
+            text = np.fromfile(path, np.uint8)
+    except NotFound as error:
         raise NotFound("no such log", file=str(path)) from error
     comments, start = _comments(text, path)
     kinds = _layout(comments, path)
@@ -48,7 +50,8 @@ def read_log(path: Path) -> tuple[list[str], dict[str, NDArray[np.void]]]:
     begins, ends, ccds = index_rows(text, start, table_of_labels, np.char.str_len(encoded).astype(np.int64))
     if np.any(ccds < 0):
         row = int(np.argmax(ccds < 0))
-        raise _bad_row("its CCD has no column definitions", text, int(begins[row]), path)
+        wrong = "its CCD has no column definitions" if ccds[row] == -1 else "there is a character in it that is no text"
+        raise _bad_row(wrong, text, int(begins[row]), path)
     chosen = [ccds == index for index in range(len(labels))]
     with ThreadPoolExecutor(max_workers=2) as pool:  # the kernels run without the interpreter's lock
         tables = pool.map(lambda mine, dtype: _table(text, begins[mine], ends[mine], dtype, path), chosen, kinds.values())
@@ -84,7 +87,8 @@ def _comments(text: NDArray[np.uint8], path: Path) -> tuple[list[str], int]:
             try:
                 lines.append(line.decode().rstrip("\r\n"))
             except UnicodeDecodeError as error:
-                raise BadInput("not a reduce log: it is not text", file=str(path), remedy=_REMEDY) from error
+                where = f"line {len(lines) + 1}"
+                raise BadInput("not a reduce log: it is not text", file=str(path), place=where, remedy=_REMEDY) from error
             place += len(line)
     return lines, len(text)
 
@@ -94,11 +98,13 @@ def _layout(comments: list[str], path: Path) -> dict[str, np.dtype[np.void]]:
     names = _definitions(comments, _NAMES)
     types = _definitions(comments, _TYPES)
     if not names or names.keys() != types.keys():
-        raise BadInput("not a reduce log: it does not define its columns", file=str(path), remedy=_REMEDY)
+        message, where = "not a reduce log: it does not define its columns", f"line {len(comments) + 1}"
+        raise BadInput(message, file=str(path), place=where, remedy=_REMEDY)
     layout = {}
     for ccd, columns in names.items():
         kinds = ["?" if kind == "bool" else kind for kind in types[ccd]]
-        if len(columns) != len(kinds) or columns[0] != "CCD" or not set(kinds[1:]) <= set(KINDS):
+        sound = len(columns) == len(kinds) == len({*columns}) and columns[:1] == ["CCD"]
+        if not sound or not set(kinds[1:]) <= set(KINDS):
             raise BadInput("names and types of columns do not match", file=str(path), place=f"CCD {ccd}", remedy=_REMEDY)
         layout[ccd] = np.dtype(list(zip(columns[1:], kinds[1:], strict=True)))
     return layout

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from roque.errors import BadInput, NotFound
+from roque.errors import BadInput
 from roque.frames.files import write_whole
+from roque.frames.handle import read_text
 
 __all__ = ["Aperture", "Apertures", "dumps", "loads", "read_apertures", "write_apertures"]
 
 _LABEL = re.compile(r"[0-9a-zA-Z]+")
+_LONGEST = 80  # characters of a value that messages repeat
 _REMEDY = "place the apertures again, or mend the file"
 
 
@@ -68,14 +70,7 @@ def read_apertures(path: str | os.PathLike[str]) -> Apertures:
     BadInput
         It is not an aperture file, or its apertures contradict each other.
     """
-    file = os.fspath(path)
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise NotFound("no such aperture file", file=file) from error
-    except UnicodeDecodeError as error:
-        raise BadInput("not an aperture file: it is not text", file=file, remedy=_REMEDY) from error
-    return loads(text, file=file)
+    return loads(read_text(path, "an aperture file", _REMEDY), file=os.fspath(path))
 
 
 def write_apertures(path: str | os.PathLike[str], apertures: Mapping[str, Mapping[str, Aperture]]) -> None:
@@ -107,7 +102,7 @@ def loads(text: str, *, file: str | None = None) -> Apertures:
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise BadInput(f"not an aperture file: {error.msg.lower()}", file=file, place=where, remedy=_REMEDY) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, lists inside lists without end
         raise BadInput(f"not an aperture file: {error}", file=file, place="line 1", remedy=_REMEDY) from error
     apertures: Apertures = {}
     for ccd, members in _pairs(top, "the file", file):
@@ -150,7 +145,7 @@ def _from_json(values: Any, place: str, file: str | None) -> Aperture:
     numbers = {key: _number(values.get(key), f"{place}, {key}", file) for key in ("x", "y", "rtarg", "rsky1", "rsky2")}
     link = values["link"]
     if not isinstance(link, str):
-        raise BadInput(f"a label was expected, found {link!r}", file=file, place=f"{place}, link", remedy=_REMEDY)
+        raise BadInput(f"a label was expected, found {_shown(link)}", file=file, place=f"{place}, link", remedy=_REMEDY)
     return Aperture(
         **numbers,
         ref=_flag(values.get("ref"), f"{place}, ref", file),
@@ -176,20 +171,30 @@ def _pairs(items: Any, place: str, file: str | None) -> list[tuple[str, Any]]:
 
 
 def _number(value: Any, place: str, file: str | None) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise BadInput(f"a number was expected, found {value!r}", file=file, place=place, remedy=_REMEDY)
-    return float(value)
+    try:
+        number = math.nan if isinstance(value, bool) or not isinstance(value, (int, float)) else float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise BadInput(f"a number was expected, found {_shown(value)}", file=file, place=place, remedy=_REMEDY)
+    return number
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _flag(value: Any, place: str, file: str | None) -> bool:
     if not isinstance(value, bool):
-        raise BadInput(f"true or false was expected, found {value!r}", file=file, place=place, remedy=_REMEDY)
+        raise BadInput(f"true or false was expected, found {_shown(value)}", file=file, place=place, remedy=_REMEDY)
     return value
 
 
 def _circles(value: Any, length: int, place: str, file: str | None) -> list[list[float]]:
     if not isinstance(value, list) or any(not isinstance(item, list) or len(item) != length for item in value):
-        raise BadInput(f"a list of {length} numbers each was expected, found {value!r}", file=file, place=place, remedy=_REMEDY)
+        message = f"a list of {length} numbers each was expected, found {_shown(value)}"
+        raise BadInput(message, file=file, place=place, remedy=_REMEDY)
     return [[_number(number, place, file) for number in item] for item in value]
 
 

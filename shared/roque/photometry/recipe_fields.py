@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -12,6 +12,9 @@ from typing import Any
 from roque.errors import BadInput
 
 __all__ = ["above", "between", "build", "each", "least", "one_of", "subset"]
+
+_LARGEST = sys.float_info.max  # NaN is not below it, nor is a whole number that no double holds
+_LONGEST = 80  # characters of a value that messages repeat
 
 Check = Callable[[Any], str | None]
 """Says what was expected if a value is not allowed."""
@@ -93,7 +96,7 @@ def _convert(hint: Any, value: Any, name: str) -> Any:
         return tuple(_convert(arguments[0], item, name) for item in value)
     if origin is types.UnionType:
         return None if value is None else _convert(arguments[0], value, name)
-    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= _LARGEST:
         return float(value)
     if hint is int and isinstance(value, int) and not isinstance(value, bool):
         return value
@@ -107,4 +110,6 @@ def _join(path: str, key: str) -> str:
 
 
 def _wrong(name: str, expected: str, value: Any) -> BadInput:
-    return BadInput(f"{expected} was expected, found {value!r}", place=name, remedy="correct the value")
+    found = repr(value)
+    found = found if len(found) <= _LONGEST else f"{found[:_LONGEST]}..."
+    return BadInput(f"{expected} was expected, found {found}", place=name, remedy="correct the value")

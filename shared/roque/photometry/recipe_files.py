@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -164,7 +165,7 @@ def _number_or_name(file: ReduceFile, key: str, otherwise: float) -> tuple[float
             raise file.wrong("calibration", key, entry, "a number or the name of a frame was expected") from None
         name = entry.text
         return otherwise, name if name.endswith(".hcm") else f"{name}.hcm"
-    if not (value > 0.0 or (value == 0.0 and key == "readout")):
+    if not (0.0 < value < math.inf or (value == 0.0 and key == "readout")):
         raise file.wrong("calibration", key, entry, "a positive number was expected")
     return value, ""
 

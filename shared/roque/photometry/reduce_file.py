@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
-from roque.errors import BadInput, NotFound
+from roque.errors import BadInput
+from roque.frames.handle import read_text
 from roque.photometry.apertures import Aperture
 from roque.photometry.reduce_rules import RULES, check_lines, check_plots
 from roque.photometry.reduce_text import ReduceFile, parse
@@ -34,14 +34,7 @@ def read_reduce_file(path: str | os.PathLike[str], apertures: Mapping[str, Mappi
     BadInput
         It is of another version, a section or key is missing, or a value is not allowed; file, section and line are named.
     """
-    file = os.fspath(path)
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise NotFound("no such reduce file", file=file) from error
-    except UnicodeDecodeError as error:
-        raise BadInput("not a reduce file: it is not text", file=file, remedy="give a .red file") from error
-    return loads(text, apertures, file=file)
+    return loads(read_text(path, "a reduce file", "give a .red file"), apertures, file=os.fspath(path))
 
 
 def loads(text: str, apertures: Mapping[str, Mapping[str, Aperture]] | None = None, *, file: str | None = None) -> ReduceFile:

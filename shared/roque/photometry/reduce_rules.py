@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from roque.errors import BadInput
 from roque.photometry.apertures import Aperture
 from roque.photometry.flags import Flag
-from roque.photometry.reduce_text import Entry, ReduceFile
+from roque.photometry.reduce_text import Entry, ReduceFile, finite
 
 __all__ = ["PLOTS", "RULES", "Rule", "check_lines", "check_plots"]
 
@@ -236,7 +236,7 @@ def check_lines(file: ReduceFile) -> None:
         entry = file.entry("monitor", key)
         unknown = [word for word in entry.text.split() if word not in Flag.__members__]
         if unknown:
-            raise file.wrong("monitor", key, entry, f"names of flags were expected ({unknown[0]} is none)")
+            raise file.wrong("monitor", key, entry, f"names of flags were expected ({unknown[0][:40]} is none)")
 
 
 def check_plots(file: ReduceFile, apertures: Mapping[str, Mapping[str, Aperture]]) -> None:
@@ -267,7 +267,5 @@ def check_plots(file: ReduceFile, apertures: Mapping[str, Mapping[str, Aperture]
 
 def _numbers(file: ReduceFile, section: str, key: str, entry: Entry, words: Iterable[str]) -> None:
     for word in words:
-        try:
-            float(word)
-        except ValueError:
-            raise file.wrong(section, key, entry, f"a number was expected in place of {word!r}") from None
+        if finite(word) is None:
+            raise file.wrong(section, key, entry, f"a number was expected in place of {word[:40]!r}")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from roque.errors import BadInput
 
-__all__ = ["Entry", "ReduceFile", "parse"]
+__all__ = ["Entry", "ReduceFile", "finite", "parse"]
 
+_LONGEST = 80  # characters of a line that messages repeat
+_LARGEST = 1 << 53  # whole numbers below it are doubles, too
 _YES, _NO = ("yes", "true"), ("no", "false")
 
 
@@ -67,18 +70,21 @@ class ReduceFile:
     def number(self, section: str, key: str) -> float:
         """Value as a number."""
         entry = self.entry(section, key)
-        try:
-            return float(entry.text)
-        except ValueError:
-            raise self.wrong(section, key, entry, "a number was expected") from None
+        value = finite(entry.text)
+        if value is None:
+            raise self.wrong(section, key, entry, "a number was expected")
+        return value
 
     def integer(self, section: str, key: str) -> int:
         """Value as a whole number."""
         entry = self.entry(section, key)
         try:
-            return int(entry.text)
+            value = int(entry.text)
         except ValueError:
-            raise self.wrong(section, key, entry, "a whole number was expected") from None
+            value = None
+        if value is None or abs(value) >= _LARGEST:
+            raise self.wrong(section, key, entry, "a whole number was expected")
+        return value
 
     def flag(self, section: str, key: str) -> bool:
         """Value as yes or no."""
@@ -91,11 +97,24 @@ class ReduceFile:
     def wrong(self, section: str, key: str, entry: Entry, what: str) -> BadInput:
         """Make the error for a value: what was expected, and where."""
         return BadInput(
-            f"{what}, found {entry.text!r}",
+            f"{what}, found {_shown(entry.text)}",
             file=self.name,
             place=f"[{section}] {key}, line {entry.line}",
             remedy="correct the line",
         )
+
+
+def finite(text: str) -> float | None:
+    """Number that a text holds; None if it holds none, or one that is not finite."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}...")
 
 
 def parse(text: str, file: str | None) -> ReduceFile:
@@ -113,6 +132,9 @@ def parse(text: str, file: str | None) -> ReduceFile:
         content = line.partition("#")[0].strip()
         if not content:
             continue
+        if not content.replace("\t", " ").isprintable():
+            what = "a character that is no text"
+            raise BadInput(f"{what}: {_shown(content)}", file=file, place=f"line {number}", remedy="correct the line")
         if content.startswith("[") and content.endswith("]"):
             section = content[1:-1].strip()
             sections.setdefault(section, {})
@@ -121,7 +143,7 @@ def parse(text: str, file: str | None) -> ReduceFile:
         if section is None or not separator:
             what = "a line before any section" if section is None else "neither a section nor 'key = value'"
             raise BadInput(
-                f"{what}: {content!r}", file=file, place=f"line {number}", remedy="make it a comment with #, or remove it"
+                f"{what}: {_shown(content)}", file=file, place=f"line {number}", remedy="make it a comment with #, or remove it"
             )
         sections[section].setdefault(key.strip(), []).append(Entry(value.strip(), number))
     return ReduceFile(file, lines, sections)

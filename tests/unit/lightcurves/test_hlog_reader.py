@@ -76,6 +76,7 @@ def test_logs_of_one_layout_are_joined_and_others_refused(tmp_path):
         f"1 2 61113.25 1 0.5 4.2 3.5 {GOOD} 7",
         f"1 x 61113.25 1 0.5 4.2 3.5 {GOOD}",
         f"9 2 61113.25 1 0.5 4.2 3.5 {GOOD}",
+        f"1 2\x1361113.25 1 0.5 4.2 3.5 {GOOD}",  # a control character is no blank
     ],
 )
 def test_a_row_that_does_not_fit_is_named_by_file_and_line(tmp_path, row):
@@ -103,6 +104,17 @@ def test_what_is_no_log_is_refused(tmp_path):
     fits.HDUList([fits.PrimaryHDU()]).writeto(tmp_path / "none.fits")
     with pytest.raises(BadInput, match="no table"):
         Hlog.from_fits(tmp_path / "none.fits")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("= CCD nframe", "="), ("MJDok", "nframe"), ("= s i4 f8", "= s i4 i8"), (" = s ", " ")]
+)
+def test_columns_that_are_defined_without_sense_are_refused(tmp_path, old, new):
+    text = log(f"1 1 61113.25 1 0.5 4.2 3.5 {GOOD}", ccds=("1",))
+    assert old in text
+    (tmp_path / "a.log").write_text(text.replace(old, new))
+    with pytest.raises(BadInput, match="columns"):
+        Hlog.from_ascii(tmp_path / "a.log")
 
 
 def test_a_log_written_back_reads_the_same(tmp_path):

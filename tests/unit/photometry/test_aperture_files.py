@@ -96,3 +96,11 @@ def test_a_file_that_is_not_text_is_refused(tmp_path):
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(BadInput, match="not text"):
         read_apertures(path)
+
+
+@pytest.mark.parametrize("number", ["9" * 400, "9" * 5000, "1e400", "[" * 100_000])
+def test_numbers_and_lists_beyond_all_bounds_are_refused_in_a_short_message(number):
+    with pytest.raises(BadInput) as error:
+        loads(dumps({"1": {"1": Aperture(1.5, 2.0, 3.0, 4.0, 5.0)}}).replace("1.5", number), file="a.ape")
+    assert error.value.place
+    assert len(str(error.value)) < 300

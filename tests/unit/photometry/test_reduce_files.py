@@ -6,6 +6,7 @@ import pytest
 
 from roque.errors import BadInput, NotFound
 from roque.photometry.apertures import read_apertures
+from roque.photometry.recipe import Recipe
 from roque.photometry.reduce_file import loads, read_reduce_file
 
 
@@ -183,3 +184,23 @@ def test_lines_that_belong_nowhere_are_refused(text, line):
 def test_a_missing_file_is_not_found(tmp_path):
     with pytest.raises(NotFound):
         read_reduce_file(tmp_path / "none.red")
+
+
+@pytest.mark.parametrize("value", ["inf", "nan", "1e400", "9" * 400, "9" * 5000])
+@pytest.mark.parametrize(("section", "key"), [("general", "scale"), ("calibration", "gain"), ("general", "toffset")])
+def test_numbers_that_are_not_finite_are_refused_in_a_short_message(section, key, value, good):
+    with pytest.raises(BadInput) as error:
+        Recipe.from_reduce_file(loads(with_value(good, section, key, value)))
+    assert f"[{section}] {key}, line" in error.value.place
+    assert len(str(error.value)) < 300
+
+
+@pytest.mark.parametrize("value", ["inf", "nan", "1e400"])
+def test_radii_that_are_not_finite_are_refused(value, good):
+    with pytest.raises(BadInput, match=f"a number was expected in place of '{value}'"):
+        loads(with_value(good, "extraction", "2", f"variable normal 1.8 4.0 {value} 2.5 13.0 13.0 3.0 20.0 20.0"))
+
+
+def test_a_line_with_a_control_character_is_refused(good):
+    with pytest.raises(BadInput, match="a character that is no text"):
+        loads(with_value(good, "general", "instrument", "hiper\x07cam"))
