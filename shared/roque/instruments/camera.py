@@ -18,6 +18,8 @@ from roque.instruments.rules import GROUP, Rule, TimeRule
 __all__ = ["PLACEHOLDERS", "SOURCES", "read_camera"]
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_HUGE = 1e300  # beyond any number of a description
+_LONGEST = 200  # characters of a message or an entry's name
 
 
 SOURCES = ("hl", "ul", "hf", "fits")
@@ -46,10 +48,10 @@ def read_camera(text: bytes, file: str, sources: Collection[str] = SOURCES) -> C
     """
     try:
         top = _Table(tomllib.loads(text.decode("utf-8")), "", file)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # bytes that are no text, numbers of thousands of digits
         line = re.search(r"line \d+, column \d+", str(error))
         remedy = "correct it there; the descriptions that come with roque are examples"
-        raise BadInput(f"not TOML: {error}", file=file, place=line[0] if line else None, remedy=remedy) from None
+        raise BadInput(f"not TOML: {error}", file=file, place=line[0] if line else "line 1", remedy=remedy) from None
     source = top.one_of("source", sources)
     site = top.table("site")
     place = Site(site.text("telescope"), site.number("longitude"), site.number("latitude"), site.number("height"))
@@ -104,9 +106,9 @@ class _Table:
         self.file = file
 
     def wrong(self, key: str, message: str) -> BadInput:
-        return BadInput(
-            message, file=self.file, place=f"entry {self.path}{key}", remedy="see the descriptions that come with roque"
-        )
+        message = message if len(message) <= _LONGEST else f"{message[:_LONGEST]}..."
+        place = f"entry {self.path}{key[:_LONGEST]}"
+        return BadInput(message, file=self.file, place=place, remedy="see the descriptions that come with roque")
 
     def take(self, key: str, kinds: tuple[type, ...], wanted: str, default: Any = None) -> Any:
         value = self.entries.pop(key, default)
@@ -119,7 +121,10 @@ class _Table:
         return value
 
     def number(self, key: str, default: float | None = None) -> float:
-        return float(self.take(key, (int, float), "a number", default))
+        value = self.take(key, (int, float), "a number", default)
+        if not abs(value) < _HUGE:  # not a number, or more than any is
+            raise self.wrong(key, f"a number is needed, not {value}")
+        return float(value)
 
     def whole(self, key: str, default: int | None = None) -> int:
         value: int = self.take(key, (int,), "a whole number", default)
@@ -149,7 +154,7 @@ class _Table:
     def compiles(self, key: str, pattern: Any) -> None:
         try:
             re.compile(pattern)
-        except (re.error, TypeError):
+        except (re.error, TypeError, OverflowError, RecursionError):
             raise self.wrong(key, f"{pattern!r} is no regular expression") from None
 
     def done(self) -> None:
