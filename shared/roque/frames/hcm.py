@@ -15,6 +15,7 @@ from roque.errors import BadInput
 from roque.frames.cards import BLOCK, format_header
 from roque.frames.files import write_whole
 from roque.frames.frame import CCD, Frame, Header
+from roque.frames.handle import DAMAGED
 from roque.frames.images import FitsFile, Hdu, require
 from roque.frames.window import Geometry, Window
 
@@ -36,13 +37,15 @@ _LAYOUT = [
 ]
 
 
-def read_hcm(path: str | os.PathLike[str]) -> Frame:
+def read_hcm(path: str | os.PathLike[str], name: str | None = None) -> Frame:
     """Read an hcm file.
 
     Parameters
     ----------
     path : path
         The file; plain FITS.
+    name : str or None
+        How it is called in messages, where it is the unpacked copy of another.
 
     Returns
     -------
@@ -56,18 +59,20 @@ def read_hcm(path: str | os.PathLike[str]) -> Frame:
     NotFound
         There is no such file.
     """
-    return _read(path, with_pixels=True)
+    return _read(path, name, with_pixels=True)
 
 
-def scan_hcm(path: str | os.PathLike[str]) -> Frame:
+def scan_hcm(path: str | os.PathLike[str], name: str | None = None) -> Frame:
     """Read an hcm file but for its pixels, which are read from the file when they are asked for.
+
+    Parameters are those of `read_hcm`.
 
     Raises
     ------
     BadInput, NotFound
         As for `read_hcm`.
     """
-    return _read(path, with_pixels=False)
+    return _read(path, name, with_pixels=False)
 
 
 class _FilePixels:
@@ -120,32 +125,53 @@ def write_hcm(path: str | os.PathLike[str], frame: Frame, overwrite: bool = Fals
                 file.write(b"\0" * (-data.nbytes % BLOCK))
 
 
-def _read(path: str | os.PathLike[str], *, with_pixels: bool) -> Frame:
-    with FitsFile(path) as file:
+def _read(path: str | os.PathLike[str], name: str | None, *, with_pixels: bool) -> Frame:
+    with FitsFile(path, name) as file:
         hdus = file.hdus()
         first = next(hdus)
         header = {k: v for k, v in first.header.items() if k not in _STRUCTURE}
         ccds: dict[str, CCD] = {}
+        announced: dict[str, Any] = {}
         last = ""
         for hdu in _images(first, hdus):
             label = str(hdu.header.get("CCD", "1"))
             if label not in ccds:
                 ccds[label] = _ccd(file, hdu)
+                announced[label] = hdu.header.get("NUMWIN")
             elif label != last:
-                raise BadInput(f"the windows of CCD {label} do not stand together", file=file.name, place=f"HDU {hdu.index}")
+                raise _wrong(f"the windows of CCD {label} do not stand together", file, hdu)
             windows = ccds[label].windows
             window_label = str(hdu.header.get("WINDOW", len(windows) + 1))
             if window_label in windows:
-                raise BadInput(f"CCD {label} has two windows {window_label}", file=file.name, place=f"HDU {hdu.index}")
+                raise _wrong(f"CCD {label} has two windows {window_label}", file, hdu)
             geometry, outamp = _geometry(file, hdu)
             windows[window_label] = Window(geometry, file.image(hdu) if with_pixels else _FilePixels(path, hdu), outamp)
             last = label
         if not ccds:
             raise BadInput(
-                "no window in the file", file=file.name, remedy="give an hcm file: a FITS file with one HDU per window"
+                "no window in the file",
+                file=file.name,
+                place=f"byte {first.end}",
+                remedy="give an hcm file: a FITS file with one HDU per window",
             )
+        if first.header.get("HIPERCAM") == "MCCD":
+            _check_numbers(file, first.header.get("NUMCCD"), announced, ccds)
     number = header.get("NFRAME", 1)
     return Frame(ccds, number if isinstance(number, int) else 1, header)
+
+
+def _check_numbers(file: FitsFile, numccd: Any, numwin: dict[str, Any], ccds: dict[str, CCD]) -> None:
+    """Refuse a file that was cut between two HDUs: only the numbers of CCDs and windows tell that."""
+    pairs = [(f"CCD {label}", "windows", numwin[label], len(ccd.windows)) for label, ccd in ccds.items()]
+    for whose, what, number, found in [("the file", "CCDs", numccd, len(ccds)), *pairs]:
+        if isinstance(number, int) and found < number:
+            message = f"{whose} has {found} of the {number} {what} that its header announces"
+            raise BadInput(message, file=file.name, place=f"byte {file.size}", remedy=DAMAGED)
+
+
+def _wrong(message: str, file: FitsFile, hdu: Hdu, place: str = "") -> BadInput:
+    remedy = "correct the header, or copy the file again from where it came"
+    return BadInput(message, file=file.name, place=f"HDU {hdu.index}{place}", remedy=remedy)
 
 
 def _images(first: Hdu, others: Iterator[Hdu]) -> Iterator[Hdu]:
@@ -159,17 +185,12 @@ def _geometry(file: FitsFile, hdu: Hdu) -> tuple[Geometry, str]:
     """Geometry and amplifier of the window of an HDU."""
     header = hdu.header
     for keyword, byte in hdu.block.repeated.items():
-        raise BadInput(
-            f"keyword {keyword} stands twice with different values", file=file.name, place=f"HDU {hdu.index}, byte {byte}"
-        )
+        at = hdu.start - hdu.block.size + byte
+        raise _wrong(f"keyword {keyword} stands twice with different values", file, hdu, f", byte {at}")
     llx, lly, xbin, ybin = (require(header, k, int, file=file.name) for k in ("LLX", "LLY", "XBIN", "YBIN"))
     outamp = header.get("OUTAMP", "")
     if min(xbin, ybin) < 1 or outamp not in _OUTAMPS or len(hdu.shape) != 2:
-        raise BadInput(
-            f"binning {xbin} x {ybin}, amplifier {outamp!r} and {len(hdu.shape)} axes describe no window",
-            file=file.name,
-            place=f"HDU {hdu.index}",
-        )
+        raise _wrong(f"binning {xbin} x {ybin}, amplifier {outamp!r} and {len(hdu.shape)} axes describe no window", file, hdu)
     ny, nx = hdu.shape
     return Geometry(llx, lly, xbin, ybin, nx, ny), outamp
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,13 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roque.errors import BadInput
+from roque.errors import BadInput, Blemish
 from roque.frames.cards import BLOCK, HeaderBlock, read_header
 from roque.frames.frame import Header
 from roque.frames.handle import DAMAGED, OpenFile
 
 __all__ = ["BIG_ENDIAN", "FitsFile", "Hdu", "require"]
 
+_MOST_HDUS = 4096  # of a file; the largest mosaics have some hundred
+_AT_ONCE = 4 << 20  # bytes summed together
+_NOTHING_CHANGED = 0xFFFFFFFF  # sum of an HDU whose CHECKSUM is right
 BIG_ENDIAN = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 
 
@@ -66,8 +70,11 @@ class FitsFile(OpenFile):
             A header that cannot be read, or data that are shorter than their header says.
         """
         offset, index = 0, 0
-        # what is left when less than a block is left is junk that other readers pass over too
-        while index == 0 or offset + BLOCK <= self.size:
+        # what is left when less than a block is left is junk that other readers pass over too, if it is no header cut short
+        while index == 0 or offset + BLOCK <= self.size or self.read(offset, 8) == b"XTENSION":
+            if index == _MOST_HDUS:
+                message = f"more than {_MOST_HDUS} HDUs: no camera writes so many"
+                raise BadInput(message, file=self.name, place=f"byte {offset}", remedy=DAMAGED)
             hdu = self.hdu(offset, index)
             if hdu.start + hdu.nbytes > self.size:
                 raise BadInput(
@@ -106,8 +113,16 @@ class FitsFile(OpenFile):
             raise BadInput(
                 f"the data of HDU {hdu.index} are cut short", file=self.name, place=f"byte {self.size}", remedy=DAMAGED
             )
-        self._check_sum(hdu, data)
-        raw = np.frombuffer(data, BIG_ENDIAN[hdu.header["BITPIX"]]).reshape(hdu.shape)
+        self.check_sum(hdu, data)
+        raw = np.frombuffer(data, BIG_ENDIAN[hdu.header["BITPIX"]])
+        if raw.size != math.prod(hdu.shape):
+            raise BadInput(
+                f"HDU {hdu.index} is no image by its PCOUNT and GCOUNT",
+                file=self.name,
+                place=f"HDU {hdu.index}, keyword PCOUNT",
+                remedy=DAMAGED,
+            )
+        raw = raw.reshape(hdu.shape)
         scale, zero = hdu.header.get("BSCALE", 1), hdu.header.get("BZERO", 0)
         if not (_is_number(scale) and _is_number(zero)):
             raise BadInput("BSCALE or BZERO is not a number", file=self.name, place=f"HDU {hdu.index}", remedy=DAMAGED)
@@ -116,22 +131,49 @@ class FitsFile(OpenFile):
         scaled = raw * np.float64(scale) + np.float64(zero)
         return scaled if raw.dtype.itemsize == 8 and raw.dtype.kind == "f" else scaled.astype(np.float32)
 
-    def _check_sum(self, hdu: Hdu, data: bytes) -> None:
-        """Compare the data with DATASUM, where the writer left one: readers that don't look hand out wrong pixels."""
-        wanted = hdu.header.get("DATASUM")
-        if not (isinstance(wanted, str) and wanted.isdigit()):
+    def check_sum(self, hdu: Hdu, data: bytes | None = None) -> None:
+        """Compare data, read if they are not given, with DATASUM: readers that don't look hand out wrong pixels.
+
+        Raises
+        ------
+        BadInput
+            The writer left a DATASUM, and it is that of other data.
+        """
+        wanted = _sum_of(hdu)
+        if wanted is None:
             return
-        padded = data + b"\0" * (-len(data) % 4)  # a block's padding is zero and adds nothing
-        total = int(np.frombuffer(padded, ">u4").sum(dtype=np.uint64))
-        while total >> 32:
-            total = (total & 0xFFFFFFFF) + (total >> 32)
-        if total != int(wanted):
+        # a block's padding is zero and adds nothing
+        total = _ones_sum(data) if data is not None else 0
+        for at in range(hdu.start, hdu.start + hdu.nbytes, _AT_ONCE) if data is None else ():
+            total = _folded(total + _ones_sum(self.read(at, min(_AT_ONCE, hdu.start + hdu.nbytes - at))))
+        if total != wanted:
             raise BadInput(
                 f"the pixels of HDU {hdu.index} are not those that were written: DATASUM is {wanted}, theirs {total}",
                 file=self.name,
                 place=f"byte {hdu.start}",
                 remedy=DAMAGED,
             )
+
+    def altered(self) -> list[Blemish]:
+        """HDUs whose header is not the one that CHECKSUM was written for; the data are not read, DATASUM stands for them.
+
+        Those behind one that cannot be read are left out: who reads it, is told.
+        """
+        found: list[Blemish] = []
+        hdus = self.hdus()
+        while True:
+            try:
+                hdu = next(hdus)
+            except (StopIteration, BadInput):
+                return found
+            told = _sum_of(hdu)
+            if told is None or not isinstance(hdu.header.get("CHECKSUM"), str):
+                continue
+            header = self.read(hdu.start - hdu.block.size, hdu.block.size)
+            if _folded(_ones_sum(header) + told) != _NOTHING_CHANGED:
+                message = f"the header of HDU {hdu.index} was changed after its CHECKSUM was written"
+                remedy = "none is needed if it was changed on purpose; else copy the file again from where it came"
+                found.append(Blemish(message, file=self.name, place=f"HDU {hdu.index}, keyword CHECKSUM", remedy=remedy))
 
 
 def require(header: Header, keyword: str, kind: type | tuple[type, ...], *, file: str | None = None) -> Any:
@@ -166,6 +208,22 @@ def require(header: Header, keyword: str, kind: type | tuple[type, ...], *, file
     )
 
 
+def _sum_of(hdu: Hdu) -> int | None:
+    told = hdu.header.get("DATASUM")
+    return int(told) if isinstance(told, str) and told.isdecimal() else None
+
+
+def _ones_sum(data: bytes) -> int:
+    """Sum of 32-bit words in ones' complement arithmetic, as FITS has it."""
+    return _folded(int(np.frombuffer(data + b"\0" * (-len(data) % 4), ">u4").sum(dtype=np.uint64)))
+
+
+def _folded(total: int) -> int:
+    while total >> 32:
+        total = (total & 0xFFFFFFFF) + (total >> 32)
+    return total
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -184,7 +242,7 @@ def _extent(header: Header, file: str, index: int) -> tuple[tuple[int, ...], int
     axes = [require(header, f"NAXIS{i + 1}", int, file=file) for i in range(naxis)]
     pcount, gcount = header.get("PCOUNT", 0), header.get("GCOUNT", 1)
     for keyword, size in [*((f"NAXIS{i + 1}", n) for i, n in enumerate(axes)), ("PCOUNT", pcount), ("GCOUNT", gcount)]:
-        if not isinstance(size, int) or size < 0:
+        if not isinstance(size, int) or isinstance(size, bool) or size < 0:
             raise BadInput(f"{keyword} of HDU {index} is {size!r}", file=file, place=f"keyword {keyword}", remedy=DAMAGED)
     pixels = 1 if axes else 0
     for axis in axes:

@@ -158,8 +158,12 @@ class FitsSeries:
 
     @property
     def problems(self) -> list[BadInput]:
-        """Times that cannot be read, and frames exposed at the same time: copies of one another, most likely."""
+        """Headers and times not to be trusted, and frames exposed at the same time: copies of one another, most likely."""
         timed = [e for e in self._exposures if e.time_fault is None]
+        altered: list[BadInput] = []
+        for e in self._exposures:
+            with FitsFile(_readable(e.path, self._cache), str(e.path)) as file:
+                altered += file.altered()
         faults = [
             Blemish(
                 f"frame {n} has no time: {e.time_fault.message}", file=str(e.path), place=e.time_fault.place, remedy=_FLAGGED
@@ -172,7 +176,7 @@ class FitsSeries:
             for a, b in pairwise(timed)
             if (a.mjd_int, a.mjd_frac) == (b.mjd_int, b.mjd_frac)
         ]
-        return shortened([*faults, *copies], str(self._exposures[0].path.parent))
+        return shortened([*altered, *faults, *copies], str(self._exposures[0].path.parent))
 
     @property
     def info(self) -> RunInfo:
@@ -280,8 +284,7 @@ def merged_header(path: Path, cache: Path, hdu: int | None = None) -> tuple[Head
     BadInput
         Not FITS, damaged, without an image, or with data shorter than the header says.
     """
-    plain = path if path.suffix.lower() == ".fz" else unpack(path, cache)
-    with FitsFile(plain, str(path)) as file:
+    with FitsFile(_readable(path, cache), str(path)) as file:
         primary: Header = {}
         repeated: dict[str, int] = {}
         for unit in file.hdus():
@@ -296,7 +299,13 @@ def merged_header(path: Path, cache: Path, hdu: int | None = None) -> tuple[Head
                 merged = primary | header
                 # a keyword with two values has none
                 return {k: v for k, v in merged.items() if k not in repeated}, shape
-        raise BadInput("no image in the file", file=str(path), remedy="remove it from the data folder")
+        place = "HDU 0" if hdu is None else f"HDU {hdu}"
+        raise BadInput("no image in the file", file=str(path), place=place, remedy="remove it from the data folder")
+
+
+def _readable(path: Path, cache: Path) -> Path:
+    """FITS file whose headers tell of a file: a .fz is one as it is."""
+    return path if path.suffix.lower() == ".fz" else unpack(path, cache)
 
 
 def exposure_of(path: Path, camera: CameraDescription, cache: Path) -> Exposure:
@@ -453,7 +462,7 @@ def _image_hdu(file: FitsFile, rules: HeaderRules) -> Hdu:
     for hdu in file.hdus():
         if len(hdu.shape) == 2 and "TFIELDS" not in hdu.header and rules.hdu in {None, hdu.index}:
             return hdu
-    raise BadInput("no image in the file", file=file.name, remedy="copy it again from where it came")
+    raise BadInput("no image in the file", file=file.name, place="HDU 0", remedy="copy it again from where it came")
 
 
 def _unpacked(header: Header) -> Header:

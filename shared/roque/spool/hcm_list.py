@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import math
 import os
+import re
+import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from roque.errors import BadInput, NotFound
+from roque.errors import BadInput
 from roque.frames import Frame
+from roque.frames.handle import read_text
 from roque.frames.hcm import read_hcm, scan_hcm
+from roque.frames.images import FitsFile
 from roque.instruments import CameraDescription
 from roque.instruments.rules import parse_iso
 from roque.spool.naming import folder_night, night_of, run_kind, run_name, split_filters
 from roque.spool.source import RunInfo, Times, frames_from, no_frame, rows
+from roque.spool.unpack import unpack
 
 __all__ = ["HcmList", "hcm_info", "read_list", "read_names"]
 
-_LONGEST = 16 << 20  # bytes of a list
+_LONGEST_NAME = 200  # characters that file systems surely take
+_A_LIST = "give a text with one file name a line"
+_HCM = re.compile(r"\.hcm(\.[gf]z)?$")
 
 
 class HcmList:
@@ -34,6 +42,8 @@ class HcmList:
         Place of the first frame that iteration gives, from 1.
     camera : CameraDescription
         Whose site tells the night.
+    cache : Path or None
+        Folder for unpacked files (.gz, .fz); None: one of its own, removed when the source is closed.
 
     Raises
     ------
@@ -44,7 +54,11 @@ class HcmList:
     """
 
     def __init__(
-        self, resource: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], first: int, camera: CameraDescription
+        self,
+        resource: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        first: int,
+        camera: CameraDescription,
+        cache: Path | None = None,
     ) -> None:
         if isinstance(resource, str | os.PathLike):
             self._list: Path | None = Path(resource)
@@ -56,6 +70,9 @@ class HcmList:
             raise BadInput("a run of no files", file=str(self._list) if self._list else None, remedy="name at least one")
         self._first = first
         self._camera = camera
+        packed = any(map(_is_packed, self._paths))
+        self._own = tempfile.TemporaryDirectory(prefix="roque-") if cache is None and packed else None
+        self._cache = Path(self._own.name) if self._own else cache or Path()
 
     def __enter__(self) -> Self:
         return self
@@ -67,7 +84,9 @@ class HcmList:
         return frames_from(self, self._first)
 
     def close(self) -> None:
-        """Do nothing: each file is opened for as long as it is read."""
+        """Remove unpacked files, if they are the source's own; others are open only while they are read."""
+        if self._own is not None:
+            self._own.cleanup()
 
     @property
     def available(self) -> int:
@@ -81,18 +100,23 @@ class HcmList:
 
     @property
     def problems(self) -> list[BadInput]:
-        """Files of the list that do not exist."""
-        return [
-            BadInput("no such file", file=str(path), place=f"frame {i}", remedy="take it off the list, or bring it back")
-            for i, path in enumerate(self._paths, start=1)
-            if not path.exists()
-        ]
+        """Files of the list that do not exist, and headers that were changed after their checksum was written."""
+        found: list[BadInput] = []
+        for i, path in enumerate(self._paths, start=1):
+            if not path.exists():
+                remedy = "take it off the list, or bring it back"
+                found.append(BadInput("no such file", file=str(path), place=f"frame {i}", remedy=remedy))
+                continue
+            # a file that cannot be read is told of where its frame is asked for
+            with suppress(BadInput), FitsFile(self._plain(path), str(path)) as file:
+                found += file.altered()
+        return found
 
     @property
     def info(self) -> RunInfo:
         """What the run is, from its first frame."""
         name = run_name(self._list) if self._list else sequence_name(self._paths[0])[0]
-        return hcm_info(scan_hcm(self._paths[0]), self._paths[0], name, self._camera)
+        return hcm_info(self._scanned(self._paths[0]), self._paths[0], name, self._camera)
 
     def refresh(self) -> int:
         """Read the list again, and give `available`."""
@@ -112,7 +136,8 @@ class HcmList:
         """
         if not 1 <= number <= self.available:
             raise no_frame(number, self.available, str(self._list or self._paths[0].parent))
-        frame = read_hcm(self._paths[number - 1])
+        path = self._paths[number - 1]
+        frame = read_hcm(self._plain(path), str(path))
         frame.number = number
         return frame
 
@@ -122,11 +147,16 @@ class HcmList:
 
     def times(self) -> Times:
         """Mid-times and exposures of all frames; CCDs are those of the first."""
-        frames = [scan_hcm(path) for path in self._paths]
+        frames = [self._scanned(path) for path in self._paths]
         labels = tuple(frames[0].ccds)
         for frame, path in zip(frames, self._paths, strict=True):
             if tuple(frame.ccds) != labels:
-                raise BadInput(f"CCDs {', '.join(frame.ccds)} where the first frame has {', '.join(labels)}", file=str(path))
+                raise BadInput(
+                    f"CCDs {', '.join(frame.ccds)} where the first frame has {', '.join(labels)}",
+                    file=str(path),
+                    place=f"CCD {next(iter({*frame.ccds} ^ {*labels}), labels[0])}",
+                    remedy="take it off the list: it is of another run",
+                )
         table = [[frame.ccds[label] for label in labels] for frame in frames]
         return rows(
             len(frames),
@@ -138,6 +168,16 @@ class HcmList:
             time_ok=[[c.time_ok and not math.isnan(c.mjd_frac) for c in ccds] for ccds in table],
             data_ok=[[c.data_ok for c in ccds] for ccds in table],
         )
+
+    def _plain(self, path: Path) -> Path:
+        return unpack(path, self._cache) if _is_packed(path) else path
+
+    def _scanned(self, path: Path) -> Frame:
+        return scan_hcm(self._plain(path), str(path))
+
+
+def _is_packed(path: Path) -> bool:
+    return path.suffix.lower() in {".gz", ".fz"}
 
 
 def read_list(path: Path) -> list[Path]:
@@ -151,7 +191,7 @@ def read_list(path: Path) -> list[Path]:
     BadInput, NotFound
         As for `read_names`.
     """
-    return [path.parent / (name if name.endswith(".hcm") else f"{name}.hcm") for name in read_names(path)]
+    return [path.parent / (name if _HCM.search(name) else f"{name}.hcm") for name in read_names(path)]
 
 
 def read_names(path: Path) -> list[str]:
@@ -164,17 +204,10 @@ def read_names(path: Path) -> list[str]:
     NotFound
         There is no such file.
     """
-    try:
-        with path.open("rb") as file:
-            raw = file.read(_LONGEST + 1)
-        text = raw.decode("utf-8")
-    except FileNotFoundError:
-        raise NotFound("no such list", file=str(path)) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"not a list: {error}", file=str(path)) from None
-    if len(raw) > _LONGEST or "\0" in text:
-        raise BadInput("not a list", file=str(path), remedy="give a text with one file name a line")
-    names = [line.strip() for line in text.splitlines()]
+    names = [line.strip() for line in read_text(path, "a list", _A_LIST).splitlines()]
+    for number, name in enumerate(names, start=1):
+        if not name.startswith("#") and (max(map(len, name.split("/"))) > _LONGEST_NAME or not name.isprintable()):
+            raise BadInput(f"{name[:40]!r} is no name of a file", file=str(path), place=f"line {number}", remedy=_A_LIST)
     return [name for name in names if name and not name.startswith("#")]
 
 

@@ -101,7 +101,7 @@ def inspect(path: Path, cameras: Mapping[str, CameraDescription], cache: Path | 
         with tempfile.TemporaryDirectory(prefix="roque-") as own:
             return inspect(path, cameras, Path(own))
     if path.suffix.lower() == ".lis":
-        return _inspect_list(path, cameras)
+        return _inspect_list(path, cameras, cache)
     if is_ultra_name(path.name):
         return _inspect_ultra(path, cameras, cache)
     if reader := plugins().reader_of(path.name):
@@ -165,7 +165,7 @@ def _inspect_brought(path: Path, reader: Reader, camera: CameraDescription, cach
 
 
 def _inspect_hcm(path: Path, plain: Path, cameras: Mapping[str, CameraDescription]) -> Inspected:
-    frame = scan_hcm(plain)
+    frame = scan_hcm(plain, str(path))
     name, numbered = sequence_name(path)
     info = hcm_info(frame, path, name, _hcm_camera(frame.header, cameras))
     if not numbered:
@@ -184,11 +184,11 @@ def _inspect_hcm(path: Path, plain: Path, cameras: Mapping[str, CameraDescriptio
     )
 
 
-def _inspect_list(path: Path, cameras: Mapping[str, CameraDescription]) -> Inspected:
+def _inspect_list(path: Path, cameras: Mapping[str, CameraDescription], cache: Path) -> Inspected:
     members = tuple(read_list(path))
     if not members:
-        raise BadInput("the list names no file", file=str(path), remedy="give one file name a line")
-    frame = scan_hcm(members[0])
+        raise BadInput("the list names no file", file=str(path), place="line 1", remedy="give one file name a line")
+    frame = scan_hcm(unpack(members[0], cache), str(members[0]))
     return _whole_run(path, hcm_info(frame, members[0], run_name(path), _hcm_camera(frame.header, cameras)), members)
 
 

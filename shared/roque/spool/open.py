@@ -64,7 +64,7 @@ def data_source(
     if source == "ul":
         return _open_ultra(resource, first, camera, cache)
     if source == "hf":
-        return HcmList(resource, first, camera or load_camera("other"))
+        return HcmList(resource, first, camera or load_camera("other"), cache)
     if source == "fits":
         paths = [resource] if isinstance(resource, str | os.PathLike) else list(resource)
         if not paths:

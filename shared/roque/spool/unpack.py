@@ -161,12 +161,14 @@ def _restored(path: Path, cap: int) -> Iterator[bytes]:
             raise BadInput(
                 "no compressed image in the file",
                 file=file.name,
+                place="keyword ZIMAGE",
                 remedy="take .fz off its name if it is not compressed; else it is damaged: copy it again from where it came",
             )
         # the packer puts an empty HDU before an image that was the first of its file
         first = 1 if 1 in images and "ZSIMPLE" in hdus[1].header and not hdus[0].nbytes else 0
         for hdu in hdus[first:]:
             if hdu.index in images:
+                file.check_sum(hdu)
                 yield from _image(file, hdu, images[hdu.index], primary=first == hdu.index == 1)
             else:
                 start = hdu.start - hdu.block.size

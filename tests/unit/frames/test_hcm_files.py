@@ -9,6 +9,7 @@ from astropy.io import fits
 from roque.errors import BadInput, Conflict, NotFound
 from roque.frames import CCD, Box, Frame, Geometry, Window
 from roque.frames.hcm import read_hcm, scan_hcm, write_hcm
+from roque.frames.images import FitsFile
 
 
 @pytest.fixture
@@ -186,3 +187,15 @@ def test_a_cut_file_and_changed_pixels_are_found(frame, tmp_path):
 def test_a_file_that_is_not_there_is_not_found(tmp_path):
     with pytest.raises(NotFound):
         read_hcm(tmp_path / "a.hcm")
+
+
+def test_a_file_cut_between_two_windows_is_short_of_what_its_header_announces(frame, tmp_path):
+    write_hcm(tmp_path / "a.hcm", frame)
+    with FitsFile(tmp_path / "a.hcm") as file:
+        ends = [hdu.end for hdu in file.hdus()]
+    data = (tmp_path / "a.hcm").read_bytes()
+    for end, said in ((ends[-2], "CCD red has 1 of the 2 windows"), (ends[-3], "has 3 of the 4 CCDs")):
+        (tmp_path / "a.hcm").write_bytes(data[:end])
+        with pytest.raises(BadInput, match=said) as error:
+            read_hcm(tmp_path / "a.hcm")
+        assert error.value.place == f"byte {end}"

@@ -74,3 +74,39 @@ def test_a_file_that_nobody_closed_is_closed_with_its_last_user(tmp_path):
         FitsFile(tmp_path / "a.fits")
     gc.collect()
     assert len(os.listdir("/proc/self/fd")) <= before + 1  # noqa: PTH208
+
+
+def with_card(path, keyword, value):
+    """Put another value into the last card of a keyword."""
+    data = path.read_bytes()
+    at = data.rindex(f"{keyword:<8}=".encode())
+    path.write_bytes(data[:at] + f"{keyword:<8}= {value:>20}".encode().ljust(80) + data[at + 80 :])
+
+
+@pytest.mark.parametrize(("keyword", "value"), [("PCOUNT", "4"), ("GCOUNT", "0"), ("GCOUNT", "2"), ("PCOUNT", "T")])
+def test_an_image_with_groups_or_a_heap_is_none(tmp_path, keyword, value):
+    fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(NUMBERS.astype(np.int16))]).writeto(tmp_path / "a.fits")
+    with_card(tmp_path / "a.fits", keyword, value)
+    with FitsFile(tmp_path / "a.fits") as file, pytest.raises(BadInput) as error:
+        file.image(file.hdu(2880, 1))
+    assert "keyword" in error.value.place
+
+
+def test_a_last_header_cut_inside_its_first_block_is_no_junk(tmp_path):
+    image = fits.ImageHDU(NUMBERS.astype(np.int16))
+    fits.HDUList([fits.PrimaryHDU(), image, image]).writeto(tmp_path / "a.fits")
+    data = (tmp_path / "a.fits").read_bytes()
+    (tmp_path / "a.fits").write_bytes(data[: 3 * 2880 + 200])
+    with FitsFile(tmp_path / "a.fits") as file, pytest.raises(BadInput, match="no END card"):
+        list(file.hdus())
+
+
+def test_a_header_changed_after_its_checksum_is_told_without_a_look_at_the_data(tmp_path):
+    path = tmp_path / "a.fits"
+    fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(NUMBERS.astype(np.uint16))]).writeto(path, checksum=True)
+    with FitsFile(path) as file:
+        assert file.altered() == []
+    with_card(path, "BZERO", "32769")
+    with FitsFile(path) as file:
+        (told,) = file.altered()
+    assert (told.place, told.code) == ("HDU 1, keyword CHECKSUM", "blemish")

@@ -16,7 +16,7 @@ from roque.frames import CCD, Frame, Geometry, Window
 from roque.frames.hcm import write_hcm
 from roque.instruments import cameras
 from roque.spool import data_source, inspect
-from tests.support.described import image
+from tests.support.described import STAR, image
 
 KNOWN = cameras()
 
@@ -234,3 +234,37 @@ def test_an_image_that_changes_while_it_is_read_is_refused(tmp_path):
             run.frame(1)
         with pytest.raises(NotFound):
             run.frame(2)
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_packed_hcm_files_are_frames_of_a_run_and_of_a_list(tmp_path, cached):
+    plain = hcm(tmp_path / "run0005_001.hcm", OBJECT="star")
+    packed = tmp_path / "run0005_002.hcm.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    (tmp_path / "all.lis").write_text("run0005_001\nrun0005_002.hcm.gz\n")
+    assert inspect(packed, KNOWN).group == inspect(plain, KNOWN).group
+    for resource in ([plain, packed], tmp_path / "all.lis"):
+        with data_source("hf", resource, cache=tmp_path / "cache" if cached else None) as source:
+            assert source.problems == []
+            assert len(source.times()) == 2
+            one, two = (source.frame(n).ccds["1"].windows["1"].data for n in (1, 2))
+            np.testing.assert_array_equal(one, two)
+    packed.write_bytes(gzip.compress(plain.read_bytes())[:-9])
+    with data_source("hf", [packed]) as source, pytest.raises(BadInput, match="cut short") as error:
+        source.frame(1)
+    assert error.value.file == str(packed)
+
+
+def test_a_header_changed_after_its_checksum_is_a_blemish_of_the_run(tmp_path):
+    path = tmp_path / "star.fits"
+    fits.PrimaryHDU(np.ones((4, 5), np.uint16), fits.Header(STAR)).writeto(path, checksum=True)
+    packed = tmp_path / "star.fits.gz"
+    for damaged in (False, True):
+        data = path.read_bytes().replace(
+            b"BZERO   =                32768",
+            b"BZERO   =                32769" if damaged else b"BZERO   =                32768",
+        )
+        packed.write_bytes(gzip.compress(data))
+        with data_source("fits", packed) as source:
+            assert [p.code for p in source.problems] == ["blemish"] * damaged
+            source.frame(1)

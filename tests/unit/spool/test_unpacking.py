@@ -247,3 +247,17 @@ def test_a_file_that_is_not_there_is_not_found(tmp_path):
     for name in ("a.fits", "a.fits.gz", "a.fits.fz"):
         with pytest.raises(NotFound):
             unpack(tmp_path / name, tmp_path / "cache")
+
+
+def test_tiles_that_are_not_those_datasum_was_written_for_are_refused(tmp_path):
+    hdus = fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(IMAGES["int16"], compression_type="RICE_1")])
+    hdus.writeto(tmp_path / "a.fits.fz", checksum=True)
+    data = bytearray((tmp_path / "a.fits.fz").read_bytes())
+    with FitsFile(tmp_path / "a.fits.fz") as file:
+        _, table = file.hdus()
+    data[table.start + table.nbytes - 20] ^= 1
+    (tmp_path / "a.fits.fz").write_bytes(data)
+    with pytest.raises(BadInput, match="DATASUM") as error:
+        unpack(tmp_path / "a.fits.fz", tmp_path / "cache")
+    assert error.value.place == f"byte {table.start}"
+    assert list((tmp_path / "cache").iterdir()) == []
