@@ -133,7 +133,8 @@ def _complete(source: FrameSource, announced: int | None) -> bool:
     was filled does. ULTRACAM and ULTRASPEC end their files with nothing, and announce a number if one was asked for.
     """
     expected = source.info.expected
-    if not isinstance(source, HipercamRun | UltraRun) or expected is None or source.available < expected:
+    # a run of none is one whose number is still to be written
+    if not isinstance(source, HipercamRun | UltraRun) or not expected or source.available < expected:
         return False
     follows = announced is not None and announced != expected
     return not follows or (isinstance(source, HipercamRun) and source.padded)

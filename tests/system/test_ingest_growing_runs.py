@@ -1,0 +1,126 @@
+"""Runs that another process writes in odd pieces while the incoming folder is looked at: one run, its frames as they come."""
+
+from __future__ import annotations
+
+import shutil
+import time
+
+import pytest
+from sqlalchemy import func, select
+
+from roque.archive import Record
+from roque.archive.models import Frame, Run
+from roque.archive.schema import upgrade
+from roque.instruments import cameras
+from roque.settings import load_settings
+from services.ingest.watch import Watch
+from tests.support import writer
+from tests.support.damage import Raw
+
+SILENT = 1.5
+"""Seconds until a file is taken as ended."""
+
+
+@pytest.fixture
+def settings(tmp_path):
+    (tmp_path / "incoming").mkdir()
+    return load_settings(home=tmp_path / "home", incoming=[tmp_path / "incoming"], silent_seconds=SILENT)
+
+
+@pytest.fixture
+def record(settings):
+    record = Record(settings.database)
+    upgrade(record)
+    yield record
+    record.close()
+
+
+def state(record):
+    """Version, state, and frames of each run, and rows of its frames."""
+    with record.reading() as session:
+        found = []
+        for run in session.scalars(select(Run).order_by(Run.id)).unique():
+            rows = session.scalar(select(func.count()).select_from(Frame).where(Frame.run_id == run.id, Frame.ccd == "1"))
+            found.append((run.version, run.state, run.frames, rows))
+        return found
+
+
+def watched(record, settings, process, *, seconds=20.0):
+    """Look again and again until the run has ended and nothing is written any more; gives what was seen, in order."""
+    watch, seen, end = Watch(record, settings, cameras(None)), [], time.monotonic() + seconds
+    while time.monotonic() < end:
+        watch.look_for_news()
+        now = state(record)
+        if not seen or now != seen[-1]:
+            seen.append(now)
+        if process.poll() is not None and now and now[-1][1] == "complete" and time.monotonic() > end - seconds + SILENT:
+            assert process.returncode == 0
+            watch.look()
+            return [*seen, state(record)]
+        time.sleep(0.05)
+    raise AssertionError(f"it never ended: {seen}")
+
+
+def count(path, raw, frames):
+    """Step of the writer that puts a number of frames into the header of a run."""
+    return ["patch", str(path), raw.data.index(b"NAXIS3  ="), f"NAXIS3  = {frames:>20}"]
+
+
+@pytest.mark.parametrize("when", ["before", "after", "at the end"])
+def test_a_header_that_counts_frames_as_they_come_ends_no_run_before_it_is_written(
+    record, settings, tmp_path, golden_runs, when
+):
+    whole, path = golden_runs / "run0008.fits", settings.incoming[0] / "run0008.fits"
+    raw = Raw(whole.read_bytes())
+    path.write_bytes(raw.number("NAXIS3", 0)[: raw.header])
+    steps = []
+    for n in range(raw.frames):
+        first = raw.header + n * raw.frame
+        frame = [*writer.pieces(path, whole, first, first + raw.frame, seed=n, n=3, pause=0.05)]
+        counted = [] if when == "at the end" else [count(path, raw, n + 1)]
+        steps += [*counted, *frame] if when == "before" else [*frame, *counted]
+    if when == "at the end":
+        steps += [count(path, raw, raw.frames)]
+    steps += [["append", str(path), str(whole), raw.header + raw.frames * raw.frame, len(raw.data)]]
+    seen = watched(record, settings, writer.start(tmp_path / "plan", steps))
+    assert seen[-1] == [(1, "complete", raw.frames, raw.frames)]
+    assert all(len(rows) <= 1 and (not rows or rows[0][0] == 1) for rows in seen)
+    frames = [rows[0][2] for rows in seen if rows]
+    assert frames == sorted(frames)
+    assert all(rows[0][2] > 0 for rows in seen if rows and rows[0][1] == "complete")
+    if when != "at the end":
+        assert len(set(frames)) > 2  # it was followed, not taken up when it lay there
+
+
+def test_a_run_that_was_taken_for_ended_and_grows_again_is_the_same_run_grown(record, settings, tmp_path, golden_runs):
+    whole, path = golden_runs / "run0008.fits", settings.incoming[0] / "run0008.fits"
+    raw = Raw(whole.read_bytes())
+    path.write_bytes(raw.cut(4.3))
+    steps = [["sleep", 2.5 * SILENT], *writer.pieces(path, whole, len(raw.cut(4.3)), seed=5)]
+    seen = watched(record, settings, writer.start(tmp_path / "plan", steps))
+    assert next(rows[0][:3] for rows in seen if rows) == (1, "growing", 4)
+    assert (1, "complete", 4) in [rows[0][:3] for rows in seen if rows]
+    assert seen[-1] == [(1, "complete", 10, 10)]
+
+
+@pytest.mark.parametrize("name", ["run002", "run005"])
+def test_a_dat_that_grows_is_one_run_with_all_its_frames(record, settings, tmp_path, golden, name):
+    folder = settings.incoming[0]
+    shutil.copyfile(golden / "ultracam" / f"{name}.xml", folder / f"{name}.xml")
+    whole = golden / "ultracam" / f"{name}.dat"
+    process = writer.start(tmp_path / "plan", writer.pieces(folder / f"{name}.dat", whole, seed=2, n=30, pause=0.05))
+    seen = watched(record, settings, process)
+    wanted = {"run002": 21, "run005": 20}[name]
+    assert seen[-1] == [(1, "complete", wanted, wanted)]
+    assert len({rows[0][2] for rows in seen if rows}) > 2
+
+
+def test_a_run_longer_than_its_header_says_has_the_frames_of_the_header_until_that_is_put_right(
+    record, settings, tmp_path, golden_runs
+):
+    path = settings.incoming[0] / "run0008.fits"
+    raw = Raw((golden_runs / "run0008.fits").read_bytes())
+    path.write_bytes(raw.number("NAXIS3", 3))
+    seen = watched(record, settings, writer.start(tmp_path / "plan", [["sleep", SILENT], count(path, raw, raw.frames)]))
+    assert next(rows[0][:3] for rows in seen if rows) == (1, "complete", 3)
+    assert seen[-1] == [(1, "complete", 10, 10)]
