@@ -16,6 +16,7 @@ __all__ = ["COMMANDS", "cli", "main"]
 COMMANDS = {
     "night": Lazily("services.cli.night:night", "Reduce a folder of raw files by hand."),
     "up": Lazily("services.cli.up:up", "Run the system until it is stopped."),
+    "ingest": Lazily("services.cli.ingest:ingest", "Register years of archive, without reducing them."),
     "demo": Lazily("services.cli.demo:demo", "Simulate a night, reduce it, compare with what was put in."),
     "init": Lazily("services.cli.init:init", "Write a settings file that explains itself."),
     "doctor": Lazily("services.cli.doctor:doctor", "Check everything that is needed, and say what to do."),

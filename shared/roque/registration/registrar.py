@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import threading
 import time
@@ -15,12 +16,11 @@ from roque.instruments import CameraDescription
 from roque.jobs.outbox import clock
 from roque.registration.batch import Batch, Outcome, Pending
 from roque.registration.content import Content, file_digest
-from roque.registration.failures import record_failure, refusal
+from roque.registration.failures import night_of_file, record_failure, refusal
 from roque.registration.read import found_files, read_run
 from roque.registration.said import hints_for, sidecar_changed
 from roque.registration.seen import Group, Groups, Seen, refuse_name
 from roque.settings import Settings
-from roque.spool import Inspected
 from roque.spool.folders import Stat, is_sidecar, shown
 from roque.spool.ultra_files import same_run, xml_beside
 
@@ -47,8 +47,8 @@ class Registrar:
         Whether nobody writes a file any more.
     tell : function of Outcome
         Told what became of each run and of each bad file, once it is recorded.
-    wanted : function of Inspected, optional
-        Whether a file's run is to be registered; default: all are.
+    wanted : function of date, optional
+        Whether runs of a night are to be registered; default: all are.
     on_request : bool
         Whether the runs are of an archive: reduced only when somebody asks for them.
     """
@@ -62,7 +62,7 @@ class Registrar:
         silent: Callable[[str], bool],
         tell: Callable[[Outcome], None],
         *,
-        wanted: Callable[[Inspected], bool] = lambda _: True,
+        wanted: Callable[[dt.date], bool] = lambda _: True,
         on_request: bool = False,
     ) -> None:
         self._record = record
@@ -103,10 +103,10 @@ class Registrar:
                 else:
                     changed += self._failure(path, error)
                 continue
-            if self._wanted(self._groups.inspected(path)):
+            if self._wanted(self._groups.inspected(path).night):
                 groups[key].append(path)
             else:
-                self._tell(Outcome("outside", (path,)))
+                self._outside(path)
         # calibrations first: what needs them then waits for them
         for key, paths in sorted(groups.items(), key=lambda item: self._groups.is_science(item[1][0])):
             if self._stop.is_set():
@@ -178,6 +178,8 @@ class Registrar:
             return 0
         if not all(self._silent(part) for part in same_run(path) if part in self.files):
             return 0
+        if not self._wanted(night_of_file(path, known.stat)):
+            return self._outside(path)
         digest = ""
         try:
             digest = "" if refused else file_digest(Path(path))
@@ -195,6 +197,11 @@ class Registrar:
         known.refused, known.done, known.registered = refused, not refused, True  # only now: the record may have been away
         self._tell(Outcome("failed", (shown(path),), error=error))
         return 1
+
+    def _outside(self, path: str) -> int:
+        self.files[path].done = True
+        self._tell(Outcome("outside", (shown(path),)))
+        return 0
 
     def _sidecar(self, path: str, stat: Stat) -> int:
         """Look at a new or changed aperture or reduce file."""

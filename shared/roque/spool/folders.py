@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from roque.instruments.plugins import plugins
 from roque.spool.ultra_files import is_ultra_name
 
-__all__ = ["Scanner", "Stat", "is_raw", "is_sidecar", "scan", "shown"]
+__all__ = ["Scanner", "Stat", "is_raw", "is_sidecar", "scan", "shown", "walk"]
 
 RAW = (".fits", ".fit", ".fts", ".hcm")
 PACKED = (".gz", ".fz")
@@ -116,20 +116,47 @@ class Scanner:
         except OSError:
             return {}  # not there yet, or gone again: the next look will tell
         found: dict[str, Stat] = {}
-        self._known[path] = folder = _Folder(mtime_ns, {})
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            try:
-                if entry.is_dir(follow_symlinks=False):
-                    found |= self._list(entry.path) if entry.path not in self._known else {}
-                elif is_raw(entry.name) or is_sidecar(entry.name):
-                    told = _status(entry)
-                    if stat.S_ISREG(told.st_mode) or stat.S_ISLNK(told.st_mode):  # reading a pipe would wait for ever
-                        folder.files[entry.path] = Stat(told.st_size, told.st_mtime_ns)
-            except OSError:
-                continue
-        return found | folder.files
+        files, inner = _sorted_out(entries)
+        self._known[path] = _Folder(mtime_ns, files)
+        for other in inner:
+            found |= self._list(other) if other not in self._known else {}
+        return found | files
+
+
+def walk(top: Path, keep_out: Path) -> Iterator[dict[str, Stat]]:
+    """Give what `scan` finds folder by folder, each with the files in it itself: an archive does not fit into memory."""
+    left = [str(top.absolute())]
+    while left:
+        path = left.pop()
+        if path == str(keep_out):
+            continue
+        try:
+            with os.scandir(path) as entries:
+                files, inner = _sorted_out(entries)
+        except OSError:
+            continue
+        left += sorted(inner, reverse=True)
+        if files:
+            yield dict(sorted(files.items()))
+
+
+def _sorted_out(entries: Iterable[os.DirEntry[str]]) -> tuple[dict[str, Stat], list[str]]:
+    """Files of a folder that may concern us, and the folders in it."""
+    files: dict[str, Stat] = {}
+    inner: list[str] = []
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        try:
+            if entry.is_dir(follow_symlinks=False):
+                inner.append(entry.path)
+            elif is_raw(entry.name) or is_sidecar(entry.name):
+                told = _status(entry)
+                if stat.S_ISREG(told.st_mode) or stat.S_ISLNK(told.st_mode):  # reading a pipe would wait for ever
+                    files[entry.path] = Stat(told.st_size, told.st_mtime_ns)
+        except OSError:
+            continue
+    return files, inner
 
 
 def _status(entry: os.DirEntry[str]) -> os.stat_result:
