@@ -12,11 +12,13 @@ from typing import Any
 
 from roque.errors import BadInput
 from roque.frames import Geometry
+from roque.frames.cards import HeaderBlock
 from roque.frames.frame import Header
 from roque.frames.images import require
 
 __all__ = [
-    "CCDS", "NXTOT", "NYTOT", "STAMP_BYTES", "RawWindow", "ReadOut", "Timing", "WindowSet", "read_out", "served_frame_bytes",
+    "CCDS", "NXTOT", "NYTOT", "STAMP_BYTES", "RawWindow", "ReadOut", "Timing", "WindowSet", "read_out", "refuse_repeated",
+    "served_frame_bytes",
 ]  # fmt: skip
 
 CCDS = ("1", "2", "3", "4", "5")
@@ -98,8 +100,6 @@ class ReadOut:
         Window sets in the order of the data.
     windows : tuple of RawWindow
         All windows: CCD after CCD, each window followed by its prescan and overscan.
-    nframes : int
-        Frames by the header (NAXIS3): a run may hold fewer.
     frame_bytes : int
         Bytes of a frame.
     """
@@ -113,7 +113,6 @@ class ReadOut:
     timing: Timing
     sets: tuple[WindowSet, ...]
     windows: tuple[RawWindow, ...]
-    nframes: int
     frame_bytes: int
 
 
@@ -126,7 +125,7 @@ class _Setup:
     start: dict[str, tuple[int, int]] | None
 
 
-def read_out(header: Header, *, file: str | None = None) -> ReadOut:
+def read_out(header: Header, *, file: str | None = None, frame_bytes: int | None = None) -> ReadOut:
     """Work out the read-out of a run from its raw header.
 
     Parameters
@@ -135,6 +134,8 @@ def read_out(header: Header, *, file: str | None = None) -> ReadOut:
         Keyword to value, HIERARCH names as 'ESO DET ...'.
     file : str or None
         Name for error messages.
+    frame_bytes : int or None
+        Bytes of a frame, where the header is no file's; None: they stand in NAXIS1.
 
     Returns
     -------
@@ -146,7 +147,8 @@ def read_out(header: Header, *, file: str | None = None) -> ReadOut:
         A keyword is missing or impossible, or the windows do not fit in NAXIS1.
     """
     ask = _Asker(header, file)
-    frame_bytes, nframes = _frame_size(ask)
+    told_by = "NAXIS1" if frame_bytes is None else "ESO DET ACQ1 WIN NX"
+    frame_bytes = _frame_size(ask) if frame_bytes is None else frame_bytes
     mode = ask.mode()
     xbin, ybin = ask.whole("ESO DET BINX1", least=1), ask.whole("ESO DET BINY1", least=1)
     prescan, overscan = ask.flag("ESO DET INCPRSCX"), ask.flag("ESO DET INCOVSCY")
@@ -158,7 +160,7 @@ def read_out(header: Header, *, file: str | None = None) -> ReadOut:
         base = sets[-1].base + 20 * sets[-1].nx * sets[-1].ny if sets else 0
         sets.append(WindowSet(base, setup.nx // xbin + columns, setup.ny // ybin + rows))
     nsamp = ask.whole("ESO DET NSAMP", default=4)
-    _check_size(sets, nsamp, frame_bytes, ask)
+    _check_size(sets, nsamp, frame_bytes, told_by, ask)
     windows: list[RawWindow] = []
     for ccd in CCDS:
         turned = ask.flag(f"ESO DET ROTATE{ccd}", default=False)
@@ -175,9 +177,25 @@ def read_out(header: Header, *, file: str | None = None) -> ReadOut:
         timing=_timing(mode, ask),
         sets=tuple(sets),
         windows=tuple(windows),
-        nframes=nframes,
         frame_bytes=frame_bytes,
     )
+
+
+def refuse_repeated(block: HeaderBlock, file: str) -> None:
+    """Refuse a header in which a keyword stands twice with different values.
+
+    Raises
+    ------
+    BadInput
+        It does.
+    """
+    for keyword, byte in block.repeated.items():
+        raise BadInput(
+            f"keyword {keyword} stands twice with different values",
+            file=file,
+            place=f"byte {byte}",
+            remedy="copy the run again from the camera",
+        )
 
 
 def served_frame_bytes(header: Header, *, file: str | None = None) -> int:
@@ -236,15 +254,16 @@ class _Asker:
         raise self.wrong(f"unknown read-out mode {name!r}", "ESO DET READ CURNAME")
 
 
-def _frame_size(ask: _Asker) -> tuple[int, int]:
-    """Bytes of a frame, and frames."""
+def _frame_size(ask: _Asker) -> int:
+    """Bytes of a frame in a file."""
     wanted: dict[str, Any] = {"BITPIX": 16, "NAXIS": 3, "NAXIS2": 1, "BSCALE": 1, "BZERO": 32768}
     header = {"BSCALE": 1} | ask.header  # the default of FITS, which some packers leave out
     for keyword, value in wanted.items():
         found = require(header, keyword, (int, float), file=ask.file)
         if found != value:
             raise ask.wrong(f"{keyword} is {found}, and {value} in every HiPERCAM run", keyword)
-    return 2 * ask.whole("NAXIS1", least=1), ask.whole("NAXIS3", least=0)
+    ask.whole("NAXIS3", least=0)
+    return 2 * ask.whole("NAXIS1", least=1)
 
 
 def _check_scans(mode: str, xbin: int, ybin: int, prescan: bool, overscan: bool, ask: _Asker) -> None:
@@ -270,7 +289,7 @@ def _setups(mode: str, ask: _Asker) -> list[_Setup]:
     return setups
 
 
-def _check_size(sets: list[WindowSet], nsamp: int, frame_bytes: int, ask: _Asker) -> None:
+def _check_size(sets: list[WindowSet], nsamp: int, frame_bytes: int, keyword: str, ask: _Asker) -> None:
     """Refuse windows that do not fill a frame: their pixels would be scrambled without a word."""
     if min(min(s.nx, s.ny) for s in sets) < 1:
         raise ask.wrong("a window is smaller than one binned pixel", "ESO DET BINX1")
@@ -278,8 +297,8 @@ def _check_size(sets: list[WindowSet], nsamp: int, frame_bytes: int, ask: _Asker
         raise ask.wrong("pixels of a window cannot be counted in fours, as NSAMP other than 4 needs", "ESO DET NSAMP")
     pixels = 2 * sum(20 * s.nx * s.ny for s in sets)
     if not STAMP_BYTES <= frame_bytes - pixels <= _SLACK:
-        message = f"a frame has {frame_bytes} bytes by NAXIS1, but its windows {pixels} and its time stamp {STAMP_BYTES}"
-        raise ask.wrong(message, "NAXIS1")
+        message = f"a frame has {frame_bytes} bytes by {keyword}, but its windows {pixels} and its time stamp {STAMP_BYTES}"
+        raise ask.wrong(message, keyword)
 
 
 def _windows(

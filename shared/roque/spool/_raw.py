@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import mmap
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roque.errors import BadInput, Transient
 from roque.frames.handle import OpenFile
+from roque.spool.source import no_frame
 
-__all__ = ["CHANGED", "COPY_AGAIN", "RawFrame", "RawFrames"]
+__all__ = ["CHANGED", "COPY_AGAIN", "FrameBytes", "RawFrame", "RawFrames"]
 
 CHANGED = "the file became shorter while it was read"
 COPY_AGAIN = "wait until it is written, or copy it again"
@@ -47,8 +49,39 @@ class RawFrame:
         return self.words
 
 
+class FrameBytes(Protocol):
+    """Frames of a run as bytes, in a file or on a server. Places count from 1."""
+
+    @property
+    def available(self) -> int:
+        """Frames that are there, as far as was seen."""
+        ...
+
+    def holds(self, number: int) -> bool:
+        """Whether a frame is there now."""
+        ...
+
+    def insist_on(self, number: int) -> None:
+        """Make sure that a frame is there.
+
+        Raises
+        ------
+        NotFound
+            It is not, or not yet.
+        """
+        ...
+
+    def parts(self, first: int, last: int, offset: int, size: int) -> bytes:
+        """Bytes of each of a range of frames from an offset on, one after another."""
+        ...
+
+    def words(self, number: int) -> RawFrame:
+        """Words of a frame."""
+        ...
+
+
 class RawFrames:
-    """Frames of equal size in a file.
+    """Frames of equal size in a file; `FrameBytes`.
 
     Parameters
     ----------
@@ -64,12 +97,22 @@ class RawFrames:
         self._file = file
         self._start = start
         self._frame_bytes = frame_bytes
-        self.refresh()
+        self.refresh(0)
 
-    def refresh(self) -> None:
-        """Forget what was mapped: the file may have grown."""
+    def refresh(self, available: int) -> None:
+        """Note how many frames there are now, and forget what was mapped: the file may have grown."""
+        self.available = available
         self._map: mmap.mmap | None = None
         self._given = 0
+
+    def holds(self, number: int) -> bool:
+        """Whether a frame was there at the last look."""
+        return 1 <= number <= self.available
+
+    def insist_on(self, number: int) -> None:
+        """Make sure that a frame is there; `NotFound` where it is not."""
+        if not self.holds(number):
+            raise no_frame(number, self.available, self._file.name)
 
     def part(self, number: int, offset: int, size: int) -> bytes:
         """Bytes of a frame from an offset on.

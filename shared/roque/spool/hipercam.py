@@ -1,16 +1,14 @@
-"""Raw HiPERCAM runs: one FITS file, a frame per step of its third axis.
+"""Raw HiPERCAM runs: a header, and frames of equal size, in a FITS file or on a file server.
 
 Nothing is decoded until it is asked for, and then no more than the box that was asked for.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,21 +16,22 @@ import numpy as np
 
 from roque.errors import BadInput, Blemish
 from roque.frames import CCD, Frame, Window
-from roque.frames.cards import BLOCK, parse_header
 from roque.frames.frame import Header
-from roque.frames.images import FitsFile, require
+from roque.frames.images import require
 from roque.instruments import CameraDescription
-from roque.instruments.hipercam import CCDS, NXTOT, NYTOT, STAMP_BYTES, ReadOut, read_out
+from roque.instruments.hipercam import CCDS, NXTOT, NYTOT, STAMP_BYTES, ReadOut
 from roque.instruments.rules import parse_iso
 from roque.spool._layout import Layout
-from roque.spool._raw import RawFrames
+from roque.spool.cursor import Cursor
+from roque.spool.hipercam_raw import HipercamBytes
 from roque.spool.naming import folder_night, night_of, run_kind, run_name, split_filters
-from roque.spool.source import RunInfo, Times, frames_from, no_frame, rows, shortened
+from roque.spool.source import RunInfo, Times, frames_from, rows, shortened
 from roque.spool.stamps import DAY, FAULTS, Exposures, Stamps, exposures, frame_numbers, iso_time, read_stamps
 
 __all__ = ["HipercamRun"]
 
 _TIMES_AT_ONCE = 256  # frames whose times are worked out together
+_LOOKED_AT = 16  # frames of a server to find a good time in
 _COPIED: tuple[str, ...] = (
     "DATE",
     "OBJECT",
@@ -54,44 +53,35 @@ class HipercamRun:
 
     Parameters
     ----------
-    path : path
-        The FITS file, plain.
+    raw : HipercamBytes
+        Its bytes, closed with the run.
     first : int
-        Place of the first frame that iteration gives, from 1; 0: the newest frame alone.
+        Place of the first frame that iteration gives, from 1; 0: the newest frame alone; below: the frame so many before it.
     camera : CameraDescription
         Whose site tells the night.
-    name : str or None
-        How the file is called, where `path` is its unpacked copy.
 
     Raises
     ------
     BadInput
-        Not a HiPERCAM run, or its header contradicts itself.
-    NotFound
-        There is no such file.
+        Its header contradicts itself.
     """
 
-    def __init__(
-        self, path: str | os.PathLike[str], first: int, camera: CameraDescription, name: str | os.PathLike[str] | None = None
-    ) -> None:
-        self._path = Path(path if name is None else name)
-        self._file = FitsFile(path, str(self._path))
-        self._first = first
+    def __init__(self, raw: HipercamBytes, first: int, camera: CameraDescription) -> None:
+        self._raw = raw
+        self._file = raw.name
         self._camera = camera
         try:
-            self._hdu = self._file.hdu()
-            self._refuse_repeated()
-            self.read_out = read_out(self._hdu.header, file=self._file.name)
+            self.read_out = raw.read_out
             self._layout = Layout(self.read_out)
-            self._frame_header, self._ccd_headers = _headers(self._hdu.header, self.read_out, self._file.name)
-            self._blocks: dict[int, _Block] = {}
-            self._info: RunInfo | None = None
-            self._raw = RawFrames(self._file, self._hdu.start, self.read_out.frame_bytes)
-            self.available = 0
-            self.refresh()
+            self._frame_header, self._ccd_headers = _headers(raw.header, self.read_out, self._file)
         except BadInput:
-            self._file.close()
+            raw.close()
             raise
+        self._first = first
+        self.cursor = Cursor(self, first, newer=raw.remote)
+        """Where a reader is who waits for frames."""
+        self._blocks: dict[int, _Block] = {}
+        self._info: RunInfo | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -100,11 +90,14 @@ class HipercamRun:
         self.close()
 
     def __iter__(self) -> Iterator[Frame]:
-        return frames_from(self, self._first)
+        """Give the frames that are there. From a server, iterating over the newest again goes on."""
+        if not self.remote:
+            return frames_from(self, self._first)
+        return iter(self.cursor if self._first <= 0 else Cursor(self, self._first))
 
     def close(self) -> None:
-        """Close the file. Frames already given can still be read."""
-        self._file.close()
+        """Close the file, or the connection. Frames already given can still be read."""
+        self._raw.close()
 
     @property
     def info(self) -> RunInfo:
@@ -116,47 +109,50 @@ class HipercamRun:
     @property
     def problems(self) -> list[BadInput]:
         """What is wrong with the run although it can be read, in the order of the frames."""
-        return shortened([*self._size_problems(), *self._stamp_problems()], self._file.name)
+        return shortened([*self._raw.problems(), *self._stamp_problems()], self._file)
+
+    @property
+    def available(self) -> int:
+        """Frames that can be read now."""
+        return self._raw.frames.available
+
+    @property
+    def remote(self) -> bool:
+        """Whether it costs time to look at a frame that nobody asked for."""
+        return self._raw.remote
 
     @property
     def extent(self) -> tuple[int, int]:
         """First byte of the first frame, and the byte after the last whole one, in the plain file."""
-        return self._hdu.start, self._hdu.start + self.read_out.frame_bytes * self.available
+        return self._raw.extent
 
     @property
     def announced(self) -> int:
         """Frames by the header, which may be written anew as the run grows."""
-        return self._expected
+        return self._raw.announced
 
     @property
     def written(self) -> int:
         """Bytes of the file at the last look."""
-        return self._size
+        return self._raw.written
 
     @property
     def dropped(self) -> int:
         """Frames that the camera lost before the last whole one, by the numbers of the others."""
         if not self.available:
             return 0
-        return int(self._block((self.available - 1) // _TIMES_AT_ONCE).times.number[-1]) - self.available
+        last = self._alone if self.remote else lambda number: self._block((number - 1) // _TIMES_AT_ONCE)
+        return int(last(self.available).times.number[-1]) - self.available
 
     @property
     def padded(self) -> bool:
         """Whether the camera has filled the last block after the frames of the header: it does so when it ends a run."""
-        end: int = self._hdu.start + self._expected * self.read_out.frame_bytes
-        filled = -(-end // BLOCK) * BLOCK
-        return end < filled <= self._size
+        return self._raw.padded
 
     def refresh(self) -> int:
         """Look again at a run that may have grown, and give `available`."""
-        # the camera may write the number of frames anew as the run grows; it stands in the first block
-        header = parse_header(self._file.read(0, BLOCK), file=self._file.name).header
-        self._expected: int = max(0, require(header, "NAXIS3", int, file=self._file.name))
-        self._size = self._file.size
-        whole = (self._size - self._hdu.start) // self.read_out.frame_bytes
-        self.available = max(0, min(self._expected, whole))
-        self._info = None
         self._raw.refresh()
+        self._info = None
         return self.available
 
     def frame(self, number: int) -> Frame:
@@ -169,9 +165,8 @@ class HipercamRun:
         BadInput
             The file became shorter.
         """
-        if not 1 <= number <= self.available:
-            raise no_frame(number, self.available, self._file.name)
-        return self._assemble(number, self._layout.lazy(self._raw.words(number)))
+        self._raw.frames.insist_on(number)
+        return self._assemble(number, self._layout.lazy(self._raw.frames.words(number)))
 
     def load(self, number: int) -> Frame:
         """Frame at a place in the run with all its pixels decoded, in one pass: the quickest way to whole frames.
@@ -181,9 +176,8 @@ class HipercamRun:
         NotFound, BadInput
             As for `frame`.
         """
-        if not 1 <= number <= self.available:
-            raise no_frame(number, self.available, self._file.name)
-        return self._assemble(number, self._layout.decoded(self._raw.words(number)))
+        self._raw.frames.insist_on(number)
+        return self._assemble(number, self._layout.decoded(self._raw.frames.words(number)))
 
     def times(self) -> Times:
         """Mid-times and exposures of all frames now available, one row per frame and CCD, in the order of the data."""
@@ -215,26 +209,17 @@ class HipercamRun:
         BadInput
             The file became shorter.
         """
-        if not 1 <= first <= last <= self.available:
-            raise no_frame(first if first > self.available else last, self.available, self._file.name)
+        self._raw.frames.insist_on(first)
+        self._raw.frames.insist_on(last)
         return self._stamps(first, last)
 
-    def _refuse_repeated(self) -> None:
-        for keyword, byte in self._hdu.block.repeated.items():
-            raise BadInput(
-                f"keyword {keyword} stands twice with different values",
-                file=self._file.name,
-                place=f"byte {byte}",
-                remedy="copy the run again from the camera",
-            )
-
     def _make_info(self) -> RunInfo:
-        header, setup = self._hdu.header, self.read_out
+        header, setup = self._raw.header, self.read_out
         windows = {ccd: {w.label: w.geometry for w in setup.windows if w.ccd == ccd} for ccd in CCDS}
         return RunInfo(
             instrument=self._camera.name,
-            source="hl",
-            name=run_name(self._path),
+            source=self._raw.source,
+            name=run_name(self._raw.path),
             night=self._night(),
             kind=run_kind(str(header.get("IMAGETYP", "")), str(header.get("OBJECT", ""))),
             object=str(header.get("OBJECT", "")),
@@ -246,7 +231,7 @@ class HipercamRun:
             nskips=dict(zip(CCDS, setup.nskips, strict=True)),
             clear=setup.clear,
             windows=windows,
-            expected=self._expected,
+            expected=None if self.remote else self._raw.announced,
             exposure=1e-3 * setup.timing.expose,
             header=header,
             camera=self._camera.name,
@@ -254,47 +239,20 @@ class HipercamRun:
 
     def _night(self) -> date:
         """Night by the folder, else by the first good time, else by the header's date."""
-        if (night := folder_night(self._path)) is not None:
+        if (night := folder_night(self._raw.path)) is not None:
             return night
-        for b in range(-(-self.available // _TIMES_AT_ONCE)):
-            times = self._block(b).times
+        for times in self._pieces():
             if (good := np.flatnonzero(times.fault == 0)).size:
                 return night_of(float(times.day[good[0]] + times.fraction[good[0]]), self._camera.site.longitude)
-        stamp = parse_iso(str(self._hdu.header.get("DATE", "")))
+        stamp = parse_iso(str(self._raw.header.get("DATE", "")))
         if stamp is not None:
             return night_of(stamp[0] + stamp[1] / DAY, self._camera.site.longitude)
         raise BadInput(
             "no frame has a good time and the header no date: the night cannot be told",
-            file=self._file.name,
+            file=self._file,
             place="keyword DATE",
             remedy="put the run into a folder named after its night (YYYY-MM-DD)",
         )
-
-    def _size_problems(self) -> list[BadInput]:
-        """Frames lost at the end, or bytes beyond them."""
-        size, start, name = self.read_out.frame_bytes, self._hdu.start, self._file.name
-        data_end = start + -(-self._expected * size // BLOCK) * BLOCK
-        if self.available < self._expected:
-            lost = f"{self._expected - self.available} of {self._expected} frames are lost"
-            rest = (self._size - start) % size
-            where = f"inside frame {self.available + 1}" if rest and self._size > start else f"after frame {self.available}"
-            remedy = "copy it again if the camera still has it; the whole frames are used"
-            if self.available == 0:
-                where, remedy = "before the end of its first frame", "copy it again from the camera: nothing of it can be used"
-            return [BadInput(f"the run is cut short {where}: {lost}", file=name, place=f"byte {self._size}", remedy=remedy)]
-        if self._expected == 0:
-            remedy = "copy it again from the camera; correct NAXIS3 if there are frames in it"
-            return [BadInput("the header announces no frame: NAXIS3 is 0", file=name, place="keyword NAXIS3", remedy=remedy)]
-        if self._size > data_end:
-            return [
-                Blemish(
-                    f"{self._size - data_end} bytes after the {self._expected} frames of the header are left out",
-                    file=name,
-                    place=f"byte {data_end}",
-                    remedy="none is needed if the run was stopped by hand; else check NAXIS3",
-                )
-            ]
-        return []
 
     def _stamp_problems(self) -> list[BadInput]:
         """Frames dropped, and ranges of frames whose time cannot be trusted."""
@@ -312,7 +270,7 @@ class HipercamRun:
                     at,
                     Blemish(
                         f"{lost} {'frame was' if lost == 1 else 'frames were'} dropped by the camera before it",
-                        file=self._file.name,
+                        file=self._file,
                         place=f"frame {number[at]}",
                     ),
                 )
@@ -322,11 +280,21 @@ class HipercamRun:
             if fault[start]:
                 frames = f"frame {number[start]}" if end == start + 1 else f"frames {number[start]} to {number[end - 1]}"
                 remedy = "the counts are used; the times are flagged"
-                found.append((start, Blemish(FAULTS[fault[start]], file=self._file.name, place=frames, remedy=remedy)))
+                found.append((start, Blemish(FAULTS[fault[start]], file=self._file, place=frames, remedy=remedy)))
         return [problem for _, problem in sorted(found, key=lambda item: item[0])]
 
+    def _pieces(self) -> Iterator[Exposures]:
+        """Times, as many frames at a time as cost little to look at."""
+        if self.remote:
+            yield from (self._alone(number).times for number in range(1, min(self.available, _LOOKED_AT) + 1))
+        else:
+            yield from (self._block(b).times for b in range(-(-self.available // _TIMES_AT_ONCE)))
+
     def _assemble(self, number: int, windows: list[list[Window]]) -> Frame:
-        block, at = self._block((number - 1) // _TIMES_AT_ONCE), (number - 1) % _TIMES_AT_ONCE
+        if self.remote:
+            block, at = self._alone(number), 0
+        else:
+            block, at = self._block((number - 1) // _TIMES_AT_ONCE), (number - 1) % _TIMES_AT_ONCE
         ccds = {}
         for label, labels, own, header, mjd_int, mjd_frac, exposure, time_ok, data_ok in zip(
             CCDS, self._layout.labels, windows, self._ccd_headers, *block.ccds[at], strict=True
@@ -370,8 +338,33 @@ class HipercamRun:
         self._blocks[b] = block = _Block.of(found, after)
         return block
 
+    def _alone(self, number: int) -> _Block:
+        """Times of a frame, the same as in its block, without a look at other frames where they say nothing.
+
+        A counter that fits the place needs no others to be believed. One that does not is compared with two neighbours on each
+        side, and if it is junk, its frame is numbered on from the nearest sound one before it in its block.
+        """
+        stamps = self._stamps(number, number)
+        if stamps.counter[0] == number - 1:
+            return _Block.of(exposures(stamps, np.array([number]), np.array([False]), self.read_out), number)
+        last = number
+        while last < number + 2 and self._raw.frames.holds(last + 1):
+            last += 1
+        start = max(1, (number - 1) // _TIMES_AT_ONCE * _TIMES_AT_ONCE - 1)
+        reach = 2
+        while True:
+            before = max(start, number - reach)
+            stamps = self._stamps(before, last)
+            place, junk = frame_numbers(stamps.counter, before)
+            at = number - before
+            # what the first two of these say of themselves, they say without all of their neighbours
+            if before == start or not junk[at] or not junk[2:at].all():
+                break
+            reach *= 4
+        return _Block.of(exposures(stamps, place, junk, self.read_out).cut(slice(at, at + 1)), number)
+
     def _stamps(self, first: int, last: int) -> Stamps:
-        return read_stamps(self._raw.parts(first, last, self.read_out.frame_bytes - STAMP_BYTES, STAMP_BYTES))
+        return read_stamps(self._raw.frames.parts(first, last, self.read_out.frame_bytes - STAMP_BYTES, STAMP_BYTES))
 
 
 @dataclass(frozen=True, slots=True)

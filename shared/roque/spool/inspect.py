@@ -18,11 +18,13 @@ from roque.spool.brought import camera_of, open_brought
 from roque.spool.described import exposure_of, merged_header
 from roque.spool.hcm_list import hcm_info, read_list, sequence_name
 from roque.spool.hipercam import HipercamRun
+from roque.spool.hipercam_raw import HipercamFile
 from roque.spool.naming import run_name
 from roque.spool.raw_header import first_header, raw_camera
 from roque.spool.source import RunInfo
 from roque.spool.ultra import UltraRun
 from roque.spool.ultra_files import is_ultra_name, ultra_files
+from roque.spool.ultra_raw import UltraPair
 from roque.spool.ultra_xml import read_ultra_xml
 from roque.spool.unpack import unpack
 
@@ -113,7 +115,7 @@ def inspect(path: Path, cameras: Mapping[str, CameraDescription], cache: Path | 
     if camera is not None and camera.source != "hl":
         return _inspect_brought(path, plugins().readers[camera.source], camera, cache)
     if camera is not None:
-        with HipercamRun(unpack(path, cache), 1, camera, path) as run:
+        with HipercamRun(HipercamFile(unpack(path, cache), path), 1, camera) as run:
             info = run.info
         return _whole_run(path, info)
     if header.get("NAXIS") == 3:
@@ -154,7 +156,7 @@ def _inspect_ultra(path: Path, cameras: Mapping[str, CameraDescription], cache: 
     xml, dat = unpack(files.xml, cache), unpack(files.dat, cache)
     described = {name: camera for name, camera in cameras.items() if camera.source == "ul"}
     camera = identify(ultra_read_out(read_ultra_xml(str(xml), str(files.xml))).keywords, described, file=str(files.xml))
-    with UltraRun(files, xml, dat, 1, camera) as run:
+    with UltraRun(UltraPair(files, xml, dat), 1, camera) as run:
         told = _whole_run(path, run.info)
     return replace(told, group=(told.name,), files=(files.xml, files.dat))
 

@@ -14,9 +14,11 @@ from roque.spool.brought import open_brought
 from roque.spool.described import FitsSeries, merged_header
 from roque.spool.hcm_list import HcmList
 from roque.spool.hipercam import HipercamRun
+from roque.spool.hipercam_raw import HipercamFile
 from roque.spool.source import FrameSource
 from roque.spool.ultra import UltraRun
 from roque.spool.ultra_files import ultra_files
+from roque.spool.ultra_raw import UltraPair
 from roque.spool.unpack import is_packed, unpack
 
 __all__ = ["Resource", "data_source"]
@@ -33,11 +35,12 @@ def data_source(
     ----------
     source : str
         'hl': a raw HiPERCAM run (a FITS file); 'ul': a raw run of ULTRACAM or ULTRASPEC (a .xml and a .dat); 'hf': hcm files
-        (a .lis, or the files in order); 'fits': plain FITS images of a described camera, in any order; or the reader of
-        a plug-in.
+        (a .lis, or the files in order); 'fits': plain FITS images of a described camera, in any order; 'hs', 'us': runs on
+        the file servers at HIPERCAM_DEFAULT_URL (localhost:8007/) and ULTRACAM_DEFAULT_URL (http://localhost:8007/); or the
+        reader of a plug-in.
     resource : path or sequence of paths
         The run; of 'ul' one of its files, both, or their path without ending (.dat.old: the original of a corrected .dat, where
-        there is one). Files may be compressed (.gz, .fz).
+        there is one); on a server its name. Files may be compressed (.gz, .fz).
     first : int
         Place of the first frame that iteration gives, from 1; 0: the newest frame alone, while there is a newer one. Of 'ul',
         stamps before it are not used for times.
@@ -61,6 +64,8 @@ def data_source(
     """
     if source == "hl":
         return _open_hipercam(_single(resource), first, camera or load_camera("hipercam"), cache)
+    if source in {"hs", "us"}:
+        return _open_served(source, _run_name(resource), first, camera)
     if source == "ul":
         return _open_ultra(resource, first, camera, cache)
     if source == "hf":
@@ -83,14 +88,32 @@ def _single(resource: Resource) -> Path:
     return Path(resource[0])
 
 
+def _run_name(resource: Resource) -> str:
+    if isinstance(resource, str | os.PathLike):
+        return os.fspath(resource)
+    raise BadInput(f"{len(resource)} names for a run on a server", remedy="give one")
+
+
+def _open_served(source: str, run: str, first: int, camera: CameraDescription | None) -> FrameSource:
+    # the protocols take longer to import than a file to open
+    from roque.spool.servers import HipercamServer, UltracamServer  # noqa: PLC0415
+    from roque.spool.servers.addresses import hipercam_address, ultracam_address  # noqa: PLC0415
+    from roque.spool.servers.runs import ServedHipercam, ServedUltracam  # noqa: PLC0415
+
+    if source == "hs":
+        server = HipercamServer(hipercam_address(), run)
+        return HipercamRun(ServedHipercam(server), first, camera or load_camera("hipercam"))
+    return UltraRun(ServedUltracam(UltracamServer(ultracam_address(), run)), first, camera)
+
+
 def _open_hipercam(path: Path, first: int, camera: CameraDescription, cache: Path | None) -> HipercamRun:
     if not is_packed(path):
-        return HipercamRun(path, first, camera)
+        return HipercamRun(HipercamFile(path), first, camera)
     if cache is not None:
-        return HipercamRun(unpack(path, cache), first, camera, path)
+        return HipercamRun(HipercamFile(unpack(path, cache), path), first, camera)
     # the open file outlives its name
     with tempfile.TemporaryDirectory(prefix="roque-") as own:
-        return HipercamRun(unpack(path, Path(own)), first, camera, path)
+        return HipercamRun(HipercamFile(unpack(path, Path(own)), path), first, camera)
 
 
 def _open_ultra(resource: Resource, first: int, camera: CameraDescription | None, cache: Path | None) -> UltraRun:
@@ -99,9 +122,9 @@ def _open_ultra(resource: Resource, first: int, camera: CameraDescription | None
         raise BadInput("a run of no files", remedy="name its .xml or its .dat")
     files = ultra_files(*paths)
     if cache is not None:
-        return UltraRun(files, unpack(files.xml, cache), unpack(files.dat, cache), first, camera)
+        return UltraRun(UltraPair(files, unpack(files.xml, cache), unpack(files.dat, cache)), first, camera)
     with tempfile.TemporaryDirectory(prefix="roque-") as own:
-        return UltraRun(files, unpack(files.xml, Path(own)), unpack(files.dat, Path(own)), first, camera)
+        return UltraRun(UltraPair(files, unpack(files.xml, Path(own)), unpack(files.dat, Path(own))), first, camera)
 
 
 def _told(path: Path, cache: Path | None) -> CameraDescription:

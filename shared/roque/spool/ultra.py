@@ -1,4 +1,4 @@
-"""Raw runs of ULTRACAM and ULTRASPEC: a .xml, and a .dat with one frame after another.
+"""Raw runs of ULTRACAM and ULTRASPEC: a .xml, and one frame after another, in a .dat or on a file server.
 
 Nothing is decoded until it is asked for, and then no more than the box that was asked for.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields
 from datetime import date
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,23 +16,22 @@ import numpy as np
 from roque.errors import BadInput, NoData
 from roque.frames import CCD, Frame, Window
 from roque.frames.frame import Header
-from roque.frames.handle import OpenFile
 from roque.instruments import CameraDescription, load_camera
-from roque.instruments.ultra_modes import POWER, ultra_read_out
-from roque.spool._raw import RawFrames
+from roque.instruments.ultra_modes import POWER
 from roque.spool._ultra_layout import UltraLayout
+from roque.spool.cursor import Cursor
 from roque.spool.naming import folder_night, night_of, run_kind, run_name, split_filters
-from roque.spool.source import RunInfo, Times, frames_from, no_frame, rows, shortened
+from roque.spool.source import RunInfo, Times, frames_from, rows, shortened
 from roque.spool.stamps import DAY, frame_numbers, iso_time
-from roque.spool.ultra_files import UltraFiles
 from roque.spool.ultra_problems import stamp_problems
+from roque.spool.ultra_raw import UltraBytes
 from roque.spool.ultra_stamps import UltraStamps, mend_early, read_ultra_stamps
 from roque.spool.ultra_times import DISORDER, REASONS, UltraTimes, lookback, ultra_times
-from roque.spool.ultra_xml import read_ultra_xml
 
 __all__ = ["UltraRun"]
 
 _TIMES_AT_ONCE = 256  # frames whose times are worked out together
+_LOOKED_AT = 16  # frames of a server to find a good time in
 _EARLIEST, _LATEST = 52000, 100000  # MJD between which a clock may be right
 _UNIX = 40587  # MJD of 1970-01-01
 _NAMES = {"1": "Red CCD", "2": "Green CCD", "3": "Blue CCD"}
@@ -44,40 +42,30 @@ class UltraRun:
 
     Parameters
     ----------
-    files : UltraFiles
-        How its files are called.
-    xml, dat : Path
-        The files, plain.
+    raw : UltraBytes
+        Its bytes, closed with the run.
     first : int
-        Place of the first frame that iteration gives, from 1; 0: the newest frame alone. Times hang on the stamps before a
-        frame; as in the HiPERCAM pipeline those before `first` are taken not to be known, so that its time is approximate and
-        not called good.
+        Place of the first frame that iteration gives, from 1; 0: the newest frame alone; below: the frame so many before it.
+        Times hang on the stamps before a frame; as in the HiPERCAM pipeline those before `first` are taken not to be known, so
+        that its time is approximate and not called good.
     camera : CameraDescription or None
         Whose site tells the night; None: the one that is called like the instrument.
-
-    Raises
-    ------
-    BadInput
-        No such run, or its .xml contradicts itself.
-    NotFound
-        There is no such file.
     """
 
-    def __init__(self, files: UltraFiles, xml: Path, dat: Path, first: int, camera: CameraDescription | None) -> None:
-        self._run = files.run
+    def __init__(self, raw: UltraBytes, first: int, camera: CameraDescription | None) -> None:
+        self._raw = raw
+        self._file = raw.name
         self._first = first
         self._memory = max(1, first)
-        self._header = read_ultra_xml(str(xml), str(files.xml))
-        self.read_out = ultra_read_out(self._header)
+        self._header = raw.header
+        self.read_out = raw.read_out
         self._camera = camera or load_camera(self.read_out.instrument.lower())
-        self._file = OpenFile(dat, str(files.dat))
-        self._raw = RawFrames(self._file, 0, self.read_out.frame_bytes)
         self._layout = UltraLayout(self.read_out)
+        self.cursor = Cursor(self, first)
+        """Where a reader is who waits for frames."""
         self._blocks: dict[int, tuple[int, UltraTimes]] = {}
         self._early: tuple[int, UltraStamps] | None = None
         self._info: RunInfo | None = None
-        self.available = 0
-        self.refresh()
 
     def __enter__(self) -> Self:
         return self
@@ -86,14 +74,20 @@ class UltraRun:
         self.close()
 
     def __iter__(self) -> Iterator[Frame]:
-        """Give the frames from `first` on; one that is cut short after its time stamp is an error, not the end."""
+        """Give the frames from `first` on; one that is cut short after its time stamp is an error, not the end.
+
+        From a server, a second iteration over the newest frames goes on where the first ended.
+        """
+        if self.remote and self.read_out.mode != POWER:
+            yield from self.cursor if self._first <= 0 else Cursor(self, self._first)
+            return
         yield from frames_from(self, self._first)
         if self.timed > self.available or self.read_out.mode == POWER:
             self.frame(self.timed)
 
     def close(self) -> None:
-        """Close the file. Frames already given can still be read."""
-        self._file.close()
+        """Close the file, or the connection. Frames already given can still be read."""
+        self._raw.close()
 
     @property
     def info(self) -> RunInfo:
@@ -105,13 +99,23 @@ class UltraRun:
     @property
     def problems(self) -> list[BadInput]:
         """What is wrong with the run although it can be read, in the order of the frames."""
-        stamps = stamp_problems(self.exposures(1, self.available), self._file.name) if self.available else []
-        return shortened([*self._size_problems(), *stamps], self._file.name)
+        stamps = stamp_problems(self.exposures(1, self.available), self._file) if self.available else []
+        return shortened([*self._raw.problems(), *stamps], self._file)
+
+    @property
+    def available(self) -> int:
+        """Frames that can be read now."""
+        return 0 if self.read_out.mode == POWER else self._raw.frames.available
+
+    @property
+    def remote(self) -> bool:
+        """Whether it costs time to look at a frame that nobody asked for."""
+        return self._raw.remote
 
     @property
     def extent(self) -> tuple[int, int]:
         """First byte of the first frame, and the byte after the last whole one, in the plain .dat."""
-        return 0, self.read_out.frame_bytes * self.available
+        return self._raw.extent
 
     @property
     def dropped(self) -> int:
@@ -124,13 +128,12 @@ class UltraRun:
     @property
     def timed(self) -> int:
         """Frames whose time stamp is whole: the last one's pixels may be cut short."""
-        rest = self._size - self.read_out.frame_bytes * self.available
-        return self.available + (self.read_out.mode != POWER and rest >= 2 * self.read_out.header_words)
+        return self._raw.timed
 
     @property
     def written(self) -> int:
         """Bytes of the .dat at the last look."""
-        return self._size
+        return self._raw.written
 
     def refresh(self) -> int:
         """Look again at a run that may have grown, and give `available`."""
@@ -138,10 +141,8 @@ class UltraRun:
         self._blocks = {b: (last, times) for b, (last, times) in self._blocks.items() if last <= self.available}
         if self._early is not None and self._early[0] > self.available:
             self._early = None
-        self._size = self._file.size
-        self.available = 0 if self.read_out.mode == POWER else self._size // self.read_out.frame_bytes
-        self._info = None
         self._raw.refresh()
+        self._info = None
         return self.available
 
     def frame(self, number: int) -> Frame:
@@ -157,7 +158,7 @@ class UltraRun:
             The frame is cut short, or the file became shorter.
         """
         self._check(number)
-        return self._assemble(number, self._layout.lazy(self._raw.words(number)))
+        return self._assemble(number, self._layout.lazy(self._raw.frames.words(number)))
 
     def load(self, number: int) -> Frame:
         """Frame at a place in the run with all its pixels decoded, in one pass: the quickest way to whole frames.
@@ -168,7 +169,7 @@ class UltraRun:
             As for `frame`.
         """
         self._check(number)
-        return self._assemble(number, self._layout.decoded(self._raw.words(number)))
+        return self._assemble(number, self._layout.decoded(self._raw.frames.words(number)))
 
     def times(self) -> Times:
         """Mid-times and exposures of all frames now available, one row per frame and CCD, in the order of the data."""
@@ -202,6 +203,9 @@ class UltraRun:
             There is no such frame.
         """
         last = self.timed if last is None else last
+        if self.remote:
+            self._check(last)
+            return self._span(max(1, first), last)
         if not 1 <= first <= last <= self.timed:
             self._check(first if not 1 <= first <= self.timed else last)
         blocks = range((first - 1) // _TIMES_AT_ONCE, (last - 1) // _TIMES_AT_ONCE + 1)
@@ -212,23 +216,11 @@ class UltraRun:
         if self.read_out.mode == POWER:
             raise NoData(
                 f"the run switched the power of the CCDs ({self._header.application}) and has no data",
-                file=self._file.name,
+                file=self._file,
                 place=f"frame {number}",
                 remedy="none is needed: pass it over",
             )
-        if number == self.available + 1 == self.timed:
-            raise self._cut_short()
-        if not 1 <= number <= self.available:
-            raise no_frame(number, self.available, self._file.name)
-
-    def _cut_short(self) -> BadInput:
-        rest = self._size - self.read_out.frame_bytes * self.available
-        return BadInput(
-            f"the run is cut short inside frame {self.available + 1}: {rest} of {self.read_out.frame_bytes} bytes are there",
-            file=self._file.name,
-            place=f"byte {self._size}",
-            remedy="copy it again if the camera still has it; the whole frames are used",
-        )
+        self._raw.insist_on(number)
 
     def _make_info(self) -> RunInfo:
         setup, keywords = self.read_out, {k: v for k, v in self.read_out.keywords.items() if v is not None}
@@ -237,8 +229,8 @@ class UltraRun:
         skips = {ccd: setup.nblue - 1 if ccd == "3" else 0 for ccd in setup.ccds}
         return RunInfo(
             instrument=self._camera.name,
-            source="ul",
-            name=run_name(self._run),
+            source=self._raw.source,
+            name=run_name(self._raw.path),
             night=self._night(),
             kind="other" if setup.mode == POWER else run_kind(str(keywords.get("DTYPE", "")), target),
             object=target,
@@ -258,15 +250,14 @@ class UltraRun:
 
     def _night(self) -> date:
         """Night by the folder, else by the first good time, else by a stamp that may be right."""
-        if (night := folder_night(self._run)) is not None:
+        if (night := folder_night(self._raw.path)) is not None:
             return night
         longitude = self._camera.site.longitude
         if self.read_out.mode == POWER:
             # there is no stamp; the file was written in that night, or copied later: nothing hangs on it
-            return night_of(_UNIX + self._file.status.st_mtime / DAY, longitude)
+            return night_of(_UNIX + self._raw.written_at / DAY, longitude)
         likely = None
-        for b in range(-(-self.timed // _TIMES_AT_ONCE)):
-            t = self._block(b)
+        for t in self._pieces():
             good = np.flatnonzero((t.reason == 0) & t.sound)
             if good.size:
                 return night_of(float(t.mid[good[0]]), longitude)
@@ -276,24 +267,23 @@ class UltraRun:
             return night_of(likely, longitude)
         raise BadInput(
             f"{'no frame has a time' if self.timed else 'the run has no frame yet'}: the night cannot be told",
-            file=self._file.name,
+            file=self._file,
             place="frame 1",
             remedy="put the run into a folder named after its night (YYYY-MM-DD)",
         )
 
-    def _size_problems(self) -> list[BadInput]:
-        """Frames lost at the end, or none there at all."""
-        if self.read_out.mode == POWER or self._size == self.read_out.frame_bytes * self.available > 0:
-            return []
-        if self._size == 0:
-            return [
-                BadInput("the run has no frames", file=self._file.name, place="byte 0", remedy="copy it again if it should")
-            ]
-        return [self._cut_short()]
+    def _pieces(self) -> Iterator[UltraTimes]:
+        """Times, as many frames at a time as cost little to look at."""
+        if self.remote:
+            yield from (self._span(number, number) for number in range(1, min(self.timed, _LOOKED_AT) + 1))
+        else:
+            yield from (self._block(b) for b in range(-(-self.timed // _TIMES_AT_ONCE)))
 
     def _assemble(self, number: int, windows: list[list[Window]]) -> Frame:
-        t = self._block((number - 1) // _TIMES_AT_ONCE)
-        at = (number - 1) % _TIMES_AT_ONCE
+        if self.remote:
+            t, at = self._span(number, number), 0
+        else:
+            t, at = self._block((number - 1) // _TIMES_AT_ONCE), (number - 1) % _TIMES_AT_ONCE
         own = _Time(t.mid[at], t.exposure[at], t.reason[at], t.sound[at])
         blue = _Time(t.blue_mid[at], t.blue_exposure[at], t.blue_reason[at], t.blue_sound[at])
         setup, ccds = self.read_out, {}
@@ -313,7 +303,7 @@ class UltraRun:
                 {"CCDNAME": self._ccd_name(label), "TIMSTAMP": time.iso, "MJDOKWHY": time.why},
             )
         keywords = {k: v for k, v in setup.keywords.items() if v is not None} | {
-            "RUN": str(self._run),
+            "RUN": str(self._raw.path),
             "NFRAME": number,
             "MIDNIGHT": bool(t.midnight[at]),
             "FRAMEERR": bool(t.out_of_order[at]),
@@ -339,11 +329,15 @@ class UltraRun:
         known = self._blocks.get(b)
         if known is not None and known[0] == last:
             return known[1]
-        middle = min(max(first, self._memory), last + 1)
-        parts = [self._segment(first, middle - 1, 1), self._segment(middle, last, self._memory)]
-        found = _joined([part for part in parts if part is not None])
+        found = self._span(first, last)
         self._blocks[b] = last, found
         return found
+
+    def _span(self, first: int, last: int) -> UltraTimes:
+        """Times of a range of frames."""
+        middle = min(max(first, self._memory), last + 1)
+        parts = [self._segment(first, middle - 1, 1), self._segment(middle, last, self._memory)]
+        return _joined([part for part in parts if part is not None])
 
     def _segment(self, first: int, last: int, memory: int) -> UltraTimes | None:
         """Times of frames where those before the place `memory` are not known."""
@@ -360,11 +354,12 @@ class UltraRun:
             return self._read_stamps(first, last)
         # stamps of May 2002 are mended one by one, each after the one before it, from the first that is known
         if self._early is None or self._early[0] < last:
-            self._early = self.timed, mend_early(self._read_stamps(1, self.timed))
+            upto = last if self.remote else self.timed
+            self._early = upto, mend_early(self._read_stamps(1, upto))
         return self._early[1].cut(slice(first - 1, last))
 
     def _read_stamps(self, first: int, last: int) -> UltraStamps:
-        return read_ultra_stamps(self._raw.parts(first, last, 0, 2 * self.read_out.header_words), self.read_out)
+        return read_ultra_stamps(self._raw.frames.parts(first, last, 0, 2 * self.read_out.header_words), self.read_out)
 
 
 class _Time:

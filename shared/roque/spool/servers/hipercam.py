@@ -49,7 +49,8 @@ class HipercamServer:
 
     def __init__(self, address: str, run: str) -> None:
         server = websocket_address(address)
-        self.name = f"{server}{checked_run(run, server)}"
+        self.run = checked_run(run, server)
+        self.name = f"{server}{run}"
         self._allowance = Allowance()
         self._socket: WebSocket | None = None
         self._sent = -1  # frame that the server gave last on this connection; -1 where that is not known

@@ -45,7 +45,8 @@ class UltracamServer:
 
     def __init__(self, address: str, run: str) -> None:
         server = http_address(address)
-        self.name = f"{server}{checked_run(run, server)}"
+        self.run = checked_run(run, server)
+        self.name = f"{server}{run}"
         self._http = HttpClient(self.name)
         self._xml: bytes | None = None
         self._frame_bytes: int | None = None
