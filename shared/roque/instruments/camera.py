@@ -15,7 +15,7 @@ from roque.errors import BadInput
 from roque.instruments.description import CameraDescription, Detector, HeaderRules, Site
 from roque.instruments.rules import GROUP, Rule, TimeRule
 
-__all__ = ["PLACEHOLDERS", "SOURCES", "read_camera"]
+__all__ = ["PLACEHOLDERS", "SERVED", "SOURCES", "read_camera"]
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _HUGE = 1e300  # beyond any number of a description
@@ -24,6 +24,9 @@ _LONGEST = 200  # characters of a message or an entry's name
 
 SOURCES = ("hl", "ul", "hf", "fits")
 """Readers that come with roque."""
+
+SERVED = ("hs", "us")
+"""Readers of file servers, of which no file is described."""
 
 PLACEHOLDERS = ("site", "pixel_scale", "gain", "read_noise", "nonlinear", "saturation")
 """What a description may hold as a figure of the usual order, and say so."""

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from roque.errors import BadInput, RoqueError
 from roque.frames.frame import Header
-from roque.instruments.camera import SOURCES, read_camera
+from roque.instruments.camera import SERVED, SOURCES, read_camera
 from roque.instruments.description import CameraDescription
 
 __all__ = ["GROUP", "Instrument", "Plugins", "Reader", "faults_of", "plugins"]
@@ -113,7 +113,7 @@ class Plugins:
         self.readers |= {reader.source: reader} if reader else {}
 
     def _checked(self, reader: Reader, where: str) -> Reader:
-        if reader.source in self.sources:
+        if reader.source in {*self.sources, *SERVED}:
             raise BadInput(f"there is a source {reader.source!r} already", file=where, remedy="rename that of the plug-in")
         for ending in reader.endings:
             if not ending.startswith(".") or ending.lower() in {*_TAKEN, *self.endings}:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from roque.errors import BadInput, NotFound
 from roque.instruments import CameraDescription, cameras, identify, load_camera
+from roque.instruments.camera import SERVED
 from roque.instruments.plugins import plugins
 from roque.spool.brought import open_brought
 from roque.spool.described import FitsSeries, merged_header
@@ -64,7 +65,7 @@ def data_source(
     """
     if source == "hl":
         return _open_hipercam(_single(resource), first, camera or load_camera("hipercam"), cache)
-    if source in {"hs", "us"}:
+    if source in SERVED:
         return _open_served(source, _run_name(resource), first, camera)
     if source == "ul":
         return _open_ultra(resource, first, camera, cache)
@@ -77,7 +78,7 @@ def data_source(
         return FitsSeries(paths, first, camera or _told(Path(paths[0]), cache), cache)
     if reader := plugins().readers.get(source):
         return open_brought(reader, _single(resource), first, camera, cache)
-    raise NotFound(f"no source of frames is called {source!r}", remedy=f"known are {', '.join(plugins().sources)}")
+    raise NotFound(f"no source of frames is called {source!r}", remedy=f"known are {', '.join((*plugins().sources, *SERVED))}")
 
 
 def _single(resource: Resource) -> Path:
