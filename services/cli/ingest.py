@@ -52,7 +52,7 @@ def ingest(
     \b
     Examples:
       roque ingest /archive/hipercam --since 2018-01-01
-      roque ingest /archive/hipercam --since 2025-10-01 --until 2025-10-31 --reduce
+      roque ingest /archive --since 2025-10-01 --until 2025-10-31 --reduce
       roque ingest /archive --since 2018-01-01 --dry-run --json
     """
     from roque.process import stop_on_signals
