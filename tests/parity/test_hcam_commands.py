@@ -116,8 +116,25 @@ def test_hinfo_tells_times_windows_and_counts(hcam):
     _, out, _ = hcam("hinfo", "run0008_001")
     assert "file run0008_001.hcm: 5 CCDs" in out
     assert "  OBJECT   Small\n" in out
-    assert "  window E1: 32 x 24 pixels from (396, 151), binned 1 x 1\n" in out
+    assert "  window E1: 32 x 24 pixels from (396, 151), binned 1 x 1, float32, from the lower left:\n" in out
     assert "-2.65601" in out
+    ccd = read_hcm("run0008_001.hcm").ccds["3"]
+    middle = np.datetime64("1858-11-17") + np.timedelta64(round(ccd.mjd * 86400e3), "ms")
+    assert f"  middle of the exposure {str(middle)[:21]}" in out
+    assert f"MJD {ccd.mjd:.10f}" in out
+    assert "CCD 3: 2048 x 1024 pixels" in out
+
+
+def test_hinfo_tells_a_single_ccd_without_a_time_and_with_double_precision(hcam):
+    unit = fits.PrimaryHDU(np.full((3, 5), 1 / 3), fits.Header({"HIPERCAM": "CCD", "NUMCCD": 1, "OBJECT": "Single"}))
+    unit.header.update({"CCD": "2", "LLX": 7, "LLY": 9, "XBIN": 2, "YBIN": 3, "NXTOT": 64, "NYTOT": 32})
+    unit.writeto("single.hcm")
+    status, out, _ = hcam("hinfo", "single")
+    assert status == 0
+    assert "file single.hcm: 1 CCD\n" in out
+    assert "  OBJECT   Single\n" in out
+    assert "CCD 2: 64 x 32 pixels, data\n  no time, exposure 1 s\n" in out
+    assert "  window 1: 5 x 3 pixels from (7, 9), binned 2 x 3, float64" in out
 
 
 def test_a_reduction_is_the_same_in_any_ranges_and_repeats_its_reduce_file(hcam, monkeypatch):

@@ -66,11 +66,16 @@ def _read(path: Path, camera: CameraDescription, number: int) -> Frame:
 
     with data_source("fits", path, camera=camera) as source:
         frame = source.frame(1)
-    ccd = next(iter(frame.ccds.values()))
+        if source.problems:
+            raise source.problems[0]  # a time that cannot be read
+    ((label, ccd),) = frame.ccds.items()
     milliseconds = round(ccd.mjd_frac * _DAY * 1e3)
     stamp = iso_time(ccd.mjd_int, milliseconds / (_DAY * 1e3)).removesuffix("000000")
     times = {"TIMSTAMP": stamp, "MJDUTC": ccd.mjd}
     # the Liverpool Telescope's time stamp is its start; the middle stands with the CCD
     if camera.site.telescope == "LT" and "DATE-OBS" in frame.header:
         times["TIMSTAMP"] = frame.header["DATE-OBS"]
-    return replace(frame, number=number, header=frame.header | {"NFRAME": number} | times)
+    # gain and limits are those of a description, not of the file
+    return replace(
+        frame, ccds={label: replace(ccd, header={})}, number=number, header=frame.header | {"NFRAME": number} | times
+    )

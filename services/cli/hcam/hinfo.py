@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from services.cli.hcam.command import Tell, hcam_command
@@ -27,23 +28,29 @@ def hinfo(values: Values, tell: Tell) -> None:
       roque hcam hinfo bias
     """
     from roque.frames.hcm import read_hcm
+    from roque.spool.stamps import iso_time
 
     frame = read_hcm(values["input"])
     if tell.as_json:
         ccds = {name: _facts(ccd) for name, ccd in frame.ccds.items()}
         tell.line("", file=str(values["input"]), header=frame.header, ccds=ccds)
         return
-    tell.line(f"file {values['input']}: {len(frame.ccds)} CCDs")
+    tell.line(f"file {values['input']}: {len(frame.ccds)} CCD{'s' * (len(frame.ccds) > 1)}")
     _keywords(tell, frame.header, "  ")
     for name, ccd in frame.ccds.items():
         data, time = "data" if ccd.data_ok else "no data", "good" if ccd.time_ok else "not good"
-        tell.line(f"\nCCD {name}: {ccd.nxtot} x {ccd.nytot} pixels, {data}")
-        tell.line(f"  middle of the exposure MJD {ccd.mjd:.10f} ({time}), exposure {ccd.exposure:g} s")
+        pads = f" and pads of {ccd.nxpad} x {ccd.nypad}" if ccd.nxpad or ccd.nypad else ""
+        tell.line(f"\nCCD {name}: {ccd.nxtot} x {ccd.nytot} pixels{pads}, {data}")
+        if math.isnan(ccd.mjd_frac):
+            tell.line(f"  no time, exposure {ccd.exposure:g} s")
+        else:
+            middle = f"{iso_time(ccd.mjd_int, ccd.mjd_frac)} UTC, MJD {ccd.mjd:.10f}"
+            tell.line(f"  middle of the exposure {middle} ({time}), exposure {ccd.exposure:.9g} s")
         _keywords(tell, ccd.header, "  ")
         for label, window in ccd.windows.items():
             g = window.geometry
             where = f"from ({g.llx}, {g.lly}), binned {g.xbin} x {g.ybin}{_amplifier(window)}"
-            tell.line(f"  window {label}: {g.nx} x {g.ny} pixels {where}")
+            tell.line(f"  window {label}: {g.nx} x {g.ny} pixels {where}, {window.data.dtype}, from the lower left:")
             for row in window.data[:_SHOWN]:
                 more = " ..." if g.nx > _SHOWN else ""
                 tell.line("   " + " ".join(f"{value:11.6g}" for value in row[:_SHOWN].tolist()) + more)
@@ -68,5 +75,13 @@ def _facts(ccd: CCD) -> dict[str, Any]:
         }
         for label, w in ccd.windows.items()
     }
-    times = {"mjd": ccd.mjd, "exposure": ccd.exposure, "time_ok": ccd.time_ok, "data_ok": ccd.data_ok}
-    return {"nxtot": ccd.nxtot, "nytot": ccd.nytot, **times, "header": ccd.header, "windows": windows}
+    times = {
+        "mjd": ccd.mjd,
+        "mjd_int": ccd.mjd_int,
+        "mjd_frac": ccd.mjd_frac,
+        "exposure": ccd.exposure,
+        "time_ok": ccd.time_ok,
+        "data_ok": ccd.data_ok,
+    }
+    sizes = {"nxtot": ccd.nxtot, "nytot": ccd.nytot, "nxpad": ccd.nxpad, "nypad": ccd.nypad}
+    return {**sizes, **times, "header": ccd.header, "windows": windows}

@@ -211,7 +211,7 @@ def _rule(table: _Table) -> Rule:
     rule = Rule(
         keywords=tuple(keywords),
         pattern=pattern,
-        combine=table.one_of("combine", ("first", "join", "product"), "first"),
+        combine=table.one_of("combine", ("first", "only", "join", "product"), "first"),
         separator=table.text("separator", ""),
         map=_replacements(table),
         factor=table.number("factor", 1.0),

@@ -138,7 +138,7 @@ def _reading(name: str, rule: Rule, header: Header, camera: CameraDescription) -
         absent = [keyword for keyword, v in seen.items() if v is None]
         note = (
             f"{', '.join(absent)} is needed too"
-            if absent and rule.combine != "first"
+            if absent and rule.combine in {"join", "product"}
             else "what is there does not fit the rule"
         )
     constant, origin = _constant(name, camera)

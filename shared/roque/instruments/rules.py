@@ -16,6 +16,7 @@ __all__ = ["GROUP", "Rule", "TimeRule", "parse_iso"]
 GROUP = re.compile(r"\\(\d)")
 """What stands in a replacement for a group of its pattern."""
 
+_NEED_ALL = {"join", "product"}
 _ISO = re.compile(
     r"(\d{4})-(\d\d?)-(\d\d?)(?:[T ]+(\d\d?):(\d\d?)(?::(\d\d?(?:\.\d*)?))?)?\s*(?:(Z|UTC?)|([+-])(\d\d):?(\d\d))?$"
 )
@@ -39,8 +40,9 @@ class Rule:
         Regular expression that the whole value must match, upper and lower case alike; its first group, if it has one, is
         taken. A keyword that does not match counts as missing.
     combine : str
-        'first': the first that is there and matches; 'join': those that match, joined by `separator`; 'product': the product of
-        numbers. For the last two, all keywords must be there: a date without its time of day would be another time.
+        'first': the first that is there and matches; 'only': the one that matches, where several have no value; 'join': those
+        that match, joined by `separator`; 'product': the product of numbers. For the last two, all keywords must be there: a
+        date without its time of day would be another time.
     separator : str
         For 'join'.
     map : dict of str to str
@@ -67,7 +69,9 @@ class Rule:
         found = self._found(header)
         if not found:
             return None if self.default is None else str(self.default)
-        value = self.separator.join(found) if self.combine == "join" else found[0]
+        if self._is_ambiguous(found):
+            return None
+        value = found[0]
         if not self.map:
             return value
         for pattern, replacement in self.map.items():
@@ -78,6 +82,8 @@ class Rule:
     def number(self, header: Header) -> float | None:
         """Value as a number; None if there is none or it is no number."""
         found = self._found(header)
+        if self._is_ambiguous(found):
+            return None
         numbers = [_number(value) for value in found]
         if not numbers or None in numbers or (self.combine == "product" and len(numbers) < len(self.keywords)):
             return None if self.default is None else _number(str(self.default))
@@ -104,11 +110,11 @@ class Rule:
 
     def missing(self, header: Header, file: str, wanted: str) -> BadInput:
         """Make the error for a value that is not there."""
-        absent = [keyword for keyword in self.keywords if header.get(keyword) is None]
-        names = " or ".join(self.keywords if self.combine == "first" else absent or self.keywords)
+        absent = [keyword for keyword in self.keywords if header.get(keyword) is None] if self.combine in _NEED_ALL else []
+        names = " or ".join(absent or self.keywords)
         found = ", ".join(f"{k} = {header[k]!r}" for k in self.keywords if k in header)
         message = f"{found} does not give {wanted}" if found else f"keyword {names} is missing"
-        if absent and self.combine != "first":
+        if absent:
             message = f"keyword {' and '.join(absent)} is missing"
         if not self.keywords:
             return BadInput(
@@ -120,9 +126,13 @@ class Rule:
 
     def _found(self, header: Header) -> list[str]:
         """Parts of values that are wanted."""
-        if self.combine != "first" and any(header.get(keyword) is None for keyword in self.keywords):
+        if self.combine in _NEED_ALL and any(header.get(keyword) is None for keyword in self.keywords):
             return []
-        return [value for value in map(self._matching, map(header.get, self.keywords)) if value is not None]
+        found = [value for value in map(self._matching, map(header.get, self.keywords)) if value is not None]
+        return [self.separator.join(found)] if self.combine == "join" and found else found
+
+    def _is_ambiguous(self, found: list[str]) -> bool:
+        return self.combine == "only" and len(found) > 1
 
     def _matching(self, value: Any) -> str | None:
         """Part of a value that is wanted."""
