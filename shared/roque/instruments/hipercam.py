@@ -285,8 +285,20 @@ def _setups(mode: str, ask: _Asker) -> list[_Setup]:
         key = f"ESO DET {name}"
         ys = ask.whole(f"{key} YS", least=0)
         start = {q: (ask.whole(f"{key} XS{q}", least=0), ys) for q in "EFGH"}
-        setups.append(_Setup(ask.whole(f"{key} NX", least=1), ask.whole(f"{key} NY", least=1), start))
+        setup = _Setup(ask.whole(f"{key} NX", least=1), ask.whole(f"{key} NY", least=1), start)
+        _check_inside(setup, key, ask)
+        setups.append(setup)
     return setups
+
+
+def _check_inside(setup: _Setup, key: str, ask: _Asker) -> None:
+    """Refuse windows that reach beyond their quadrant: none was ever read so."""
+    for quadrant, (xs, ys) in (setup.start or {}).items():
+        if xs + setup.nx > NXTOT // 2:
+            message = f"{setup.nx} columns from {xs} on reach beyond the {NXTOT // 2} of a quadrant"
+            raise ask.wrong(message, f"{key} XS{quadrant}")
+        if ys + setup.ny > NYTOT // 2:
+            raise ask.wrong(f"{setup.ny} rows from {ys} on reach beyond the {NYTOT // 2} of a quadrant", f"{key} YS")
 
 
 def _check_size(sets: list[WindowSet], nsamp: int, frame_bytes: int, keyword: str, ask: _Asker) -> None:
