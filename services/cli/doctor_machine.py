@@ -8,13 +8,18 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from roque.settings import Settings
 from services.cli.findings import Finding, fail, ok, warn
 from services.cli.output import size
+
+if TYPE_CHECKING:
+    from roque.errors import RoqueError
+    from roque.instruments import CameraDescription
 
 __all__ = ["machine", "packages"]
 
@@ -133,12 +138,24 @@ def _cameras(settings: Settings) -> Iterator[Finding]:
     from roque.instruments import known_cameras
 
     known = known_cameras(settings.cameras)
-    for error in known.problems:
+    for error in [*known.problems, *_recipe_faults(known.cameras.values())]:
         where = ", ".join(part for part in (error.file, error.place) if part)
         yield fail(
             "cameras", f"{where}: {error.message}" if where else error.message, error.remedy or "correct the description"
         )
     yield ok("cameras", f"{len(known.cameras)} are known")
+
+
+def _recipe_faults(cameras: Iterable[CameraDescription]) -> Iterator[RoqueError]:
+    """Sections [recipe] of descriptions that no reduction could use."""
+    from roque.errors import RoqueError
+    from roque.photometry.typical import typical_recipe
+
+    for camera in cameras:
+        try:
+            typical_recipe(camera)
+        except RoqueError as error:
+            yield type(error)(error.message, file=f"camera {camera.name}", place=error.place, remedy=error.remedy)
 
 
 def _processors(settings: Settings) -> Finding:

@@ -31,6 +31,7 @@ def open_brought(
     BadInput
         The file is bad, or the plug-in is.
     """
+    path = _with_ending(path, reader)
     camera = camera or camera_of(path, reader, cameras())
     with faults_of_source(reader.source, path):
         source: FrameSource = reader.open(path, first, camera, cache)
@@ -43,6 +44,14 @@ def open_brought(
             remedy="update the package that brings it",
         )
     return source
+
+
+def _with_ending(path: Path, reader: Reader) -> Path:
+    """Path of a run that may be named without ending, as those of HiPERCAM are."""
+    if path.exists():
+        return path
+    named = [path.with_name(f"{path.name}{ending}") for ending in reader.endings]
+    return next((other for other in named if other.exists()), path)
 
 
 def camera_of(path: Path, reader: Reader, known: Mapping[str, CameraDescription]) -> CameraDescription:

@@ -85,7 +85,7 @@ def _look(found: Checked, cameras: Mapping[str, CameraDescription], cache: Path)
     if not is_described(found.path, cameras, cache) and (given is None or given.header is None):
         _look_at_run(found, cameras, cache)
         return
-    header, _ = merged_header(found.path, cache)
+    header, shape = merged_header(found.path, cache)
     if given is None:
         found.trials = trials(header, cameras)
         found.camera = identify(header, cameras, file=str(found.path))
@@ -93,9 +93,9 @@ def _look(found: Checked, cameras: Mapping[str, CameraDescription], cache: Path)
     if camera is None or camera.header is None:
         raise BadInput(f"camera {camera.name if camera else ''} is not described for plain FITS images", file=str(found.path))
     if camera.header.hdu is not None:
-        header, _ = merged_header(found.path, cache, camera.header.hdu)
+        header, shape = merged_header(found.path, cache, camera.header.hdu)
     found.readings = readings(header, camera)
-    exposure = exposure_of(found.path, camera, cache)
+    exposure = exposure_of(header, shape, found.path, camera, cache)
     geometry = exposure.geometry
     found.facts = {
         "source": "fits",

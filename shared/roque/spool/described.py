@@ -308,15 +308,14 @@ def _readable(path: Path, cache: Path) -> Path:
     return path if path.suffix.lower() == ".fz" else unpack(path, cache)
 
 
-def exposure_of(path: Path, camera: CameraDescription, cache: Path) -> Exposure:
-    """Describe a file; one without a time by the files around it in its folder, whose night is its own.
+def exposure_of(header: Header, shape: tuple[int, ...], path: Path, camera: CameraDescription, cache: Path) -> Exposure:
+    """Describe a file in its folder: one without a time is of the night of the files around it.
 
     Raises
     ------
     BadInput
         As for `describe` and `merged_header`.
     """
-    header, shape = merged_header(path, cache, _rules(camera).hdu)
     before = None if _has_time(header, camera) else _beside(path, header, camera, cache)
     return describe(header, shape, path, camera, before)
 

@@ -120,10 +120,13 @@ def inspect(path: Path, cameras: Mapping[str, CameraDescription], cache: Path | 
         return _whole_run(path, info)
     if header.get("NAXIS") == 3:
         identify(header, cameras, file=str(path))  # a raw run, most likely, whose camera its header does not tell
-    camera = identify(merged_header(path, cache)[0], cameras, file=str(path))
+    merged, shape = merged_header(path, cache)
+    camera = identify(merged, cameras, file=str(path))
     if camera.header is None:
         raise BadInput(f"an image of camera {camera.name} that is not one of its raw runs", file=str(path))
-    exposure = exposure_of(path, camera, cache)
+    if camera.header.hdu is not None:
+        merged, shape = merged_header(path, cache, camera.header.hdu)
+    exposure = exposure_of(merged, shape, path, camera, cache)
     return Inspected(
         path=path,
         source="fits",

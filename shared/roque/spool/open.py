@@ -76,7 +76,7 @@ def data_source(
         if not paths:
             raise BadInput("a run of no files", remedy="name at least one")
         return FitsSeries(paths, first, camera or _told(Path(paths[0]), cache), cache)
-    if reader := plugins().readers.get(source):
+    if reader := plugins().readers.get(source.removesuffix(":local")):
         return open_brought(reader, _single(resource), first, camera, cache)
     raise NotFound(f"no source of frames is called {source!r}", remedy=f"known are {', '.join((*plugins().sources, *SERVED))}")
 

@@ -177,6 +177,17 @@ def test_a_description_that_cannot_be_used_is_named_with_those_that_can(ask, tmp
     lines = [json.loads(line) for line in checks.stdout.splitlines()]
     (bad,) = [line for line in lines if line["name"] == "cameras" and line["state"] == "fail"]
     assert "half.toml, entry ccd.gain" in bad["detail"]
+    assert bad["do"]
+
+
+def test_a_recipe_in_a_description_that_no_reduction_could_use_is_found_before_a_night_is(ask, tmp_path):
+    (tmp_path / "cameras" / "dome.toml").write_text(OWN + '[recipe.extraction."*"]\nresise = "fixed"\n')
+    checks = CliRunner().invoke(cli, ["--home", str(tmp_path / "home"), "doctor", "--json"])
+    (bad,) = [
+        line for line in map(json.loads, checks.stdout.splitlines()) if line["name"] == "cameras" and line["state"] == "fail"
+    ]
+    assert "camera dome" in bad["detail"]
+    assert "resise" in bad["detail"]
 
 
 def test_a_camera_can_be_shown(ask):

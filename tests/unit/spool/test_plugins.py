@@ -9,12 +9,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from roque.errors import BadInput, NotFound
+from roque.frames.hcm import read_hcm
 from roque.instruments import cameras, known_cameras
 from roque.instruments.plugins import plugins
 from roque.spool import data_source, inspect
 from roque.spool.folders import is_raw, scan
+from services.cli.main import cli
 from tests.support.plugged import RUN, install
 
 
@@ -58,6 +61,8 @@ def test_a_plug_in_brings_cameras_and_a_reader_from_file_to_frames(installed, ru
         "2026-03-14",
         "A star",
     )
+    with data_source("toy:local", run.with_suffix("")) as source:
+        assert source.info.name == "run7"
     with data_source("toy", run) as source:
         assert source.info.camera == "toy-b"
         assert [float(frame.ccds["1"].values()[0]) for frame in source] == [100.0, 101.0]
@@ -119,6 +124,26 @@ def test_whatever_a_reader_raises_is_an_error_of_its_file(installed, run, text, 
     with pytest.raises(BadInput, match=said) as error:
         inspect(run, cameras())
     assert error.value.file == str(run)
+
+
+def test_commands_of_the_hipercam_pipeline_take_their_runs(installed, run, monkeypatch):
+    installed(toy="toycam:INSTRUMENT")
+    monkeypatch.chdir(run.parent)
+    words = [
+        "hcam",
+        "grab",
+        "source=toy:local",
+        "run=run7",
+        "last=2",
+        "trim=no",
+        "bias=none",
+        "dark=none",
+        "flat=none",
+        "fmap=none",
+    ]
+    result = CliRunner().invoke(cli, words)
+    assert result.exit_code == 0, result.output
+    assert float(read_hcm("run7_002.hcm").ccds["1"].values()[0]) == 101.0
 
 
 def test_the_command_line_knows_them_and_doctor_names_those_that_are_broken(tmp_path, run):
