@@ -38,7 +38,8 @@ class OpenFile:
     """
 
     def __init__(self, path: str | os.PathLike[str], name: str | None = None) -> None:
-        self.name = os.fspath(path) if name is None else name
+        self.path = os.fspath(path)
+        self.name = self.path if name is None else name
         try:
             # without waiting: a pipe in a data folder would keep the reader for ever
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -76,6 +77,15 @@ class OpenFile:
     def size(self) -> int:
         """Bytes of the file now."""
         return self.status.st_size
+
+    @property
+    def replaced(self) -> bool:
+        """Whether another file lies under its name now: some programs copy anew what has grown, and rename the copy."""
+        try:
+            there, own = os.stat(self.path), self.status  # noqa: PTH116 - fifty times a second
+        except OSError:
+            return False
+        return stat.S_ISREG(there.st_mode) and (there.st_dev, there.st_ino) != (own.st_dev, own.st_ino)
 
     def read(self, offset: int, size: int) -> bytes:
         """Read bytes at an offset, fewer at the end of the file.

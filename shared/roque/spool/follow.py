@@ -6,7 +6,7 @@ The file is looked at again and again: network disks send no notices, and a look
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from roque.errors import BadInput, NoData, NotFound
@@ -80,6 +80,7 @@ class _Patience:
         # a camera that writes the number anew with each frame may be one ahead of its frames
         announced = _announced(source)
         self._announced = announced if announced - source.available > 1 else 0
+        self._prepare: Callable[[], None] | None = getattr(source, "prepare", None)
         self.restart()
 
     def restart(self) -> None:
@@ -95,6 +96,10 @@ class _Patience:
         left = self._until - time.monotonic()
         if left <= 0.0:
             return False
+        if self._prepare is not None:
+            self._prepare()
+            self._prepare = None
+            left = 0.0
         time.sleep(min(self._twait, left))
         self._source.refresh()
         return True

@@ -22,6 +22,7 @@ from roque.instruments import CameraDescription
 from roque.instruments.hipercam import CCDS, NXTOT, NYTOT, STAMP_BYTES, ReadOut
 from roque.instruments.rules import parse_iso
 from roque.spool._layout import Layout
+from roque.spool._raw import RawFrame
 from roque.spool.cursor import Cursor
 from roque.spool.hipercam_raw import HipercamBytes
 from roque.spool.naming import folder_night, night_of, run_kind, run_name, split_filters
@@ -178,6 +179,14 @@ class HipercamRun:
         """
         self._raw.frames.insist_on(number)
         return self._assemble(number, self._layout.decoded(self._raw.frames.words(number)))
+
+    def prepare(self) -> None:
+        """Make ready to decode, which takes a moment the first time: while a frame is waited for it costs nothing."""
+        blank = RawFrame(np.frombuffer(bytes(self.read_out.frame_bytes // 2 * 2), np.uint16), None, 0, 0, self._file)
+        self._layout.decoded(blank)
+        for windows in self._layout.lazy(blank):
+            for window in windows[:1]:
+                window.pixels[:1, :1]
 
     def times(self) -> Times:
         """Mid-times and exposures of all frames now available, one row per frame and CCD, in the order of the data."""

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Protocol
 
-from roque.errors import BadInput, Blemish
+from roque.errors import BadInput, Blemish, NotFound
 from roque.frames.cards import BLOCK, parse_header
 from roque.frames.frame import Header
 from roque.frames.images import FitsFile, require
@@ -140,13 +140,40 @@ class HipercamFile:
         return end < filled <= self.written
 
     def refresh(self) -> None:
-        """Look again at a file that may have grown."""
+        """Look again at a file that may have grown, or have been copied anew.
+
+        Raises
+        ------
+        BadInput
+            Another run lies there now.
+        """
+        if self._file.replaced:
+            self._take_copy()
         # the camera may write the number of frames anew as the run grows; it stands in the first block
         header = parse_header(self._file.read(0, BLOCK), file=self.name).header
         self.announced: int = max(0, require(header, "NAXIS3", int, file=self.name))
         self.written = self._file.size
         whole = (self.written - self._hdu.start) // self.read_out.frame_bytes
         self.frames.refresh(max(0, min(self.announced, whole)))
+
+    def _take_copy(self) -> None:
+        """Read on in the file that lies there now, as soon as it is a run."""
+        try:
+            copy = FitsFile(self._file.path, self.name)
+        except (BadInput, NotFound):
+            return
+        try:
+            hdu = copy.hdu()
+            setup = read_out(hdu.header, file=self.name)
+        except BadInput:
+            copy.close()
+            return
+        if (hdu.start, setup) != (self._hdu.start, self.read_out):
+            copy.close()
+            raise BadInput("another run lies there now", file=self.name, place="byte 0", remedy="open it again")
+        self._file.close()
+        self._file = copy
+        self.frames = RawFrames(copy, hdu.start, setup.frame_bytes)
 
     def problems(self) -> list[BadInput]:
         """Frames lost at the end, or bytes beyond them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from roque.errors import BadInput
+from roque.errors import BadInput, NotFound
 from roque.frames.handle import OpenFile
 from roque.instruments.ultra import UltraHeader, UltraReadOut
 from roque.instruments.ultra_modes import POWER, ultra_read_out
@@ -149,9 +149,21 @@ class UltraPair:
         return self._file.status.st_mtime
 
     def refresh(self) -> None:
-        """Look again at a file that may have grown."""
+        """Look again at a file that may have grown, or have been copied anew."""
+        if self._file.replaced:
+            self._take_copy()
         self.written = self._file.size
         self.frames.refresh(0 if self.read_out.mode == POWER else self.written // self.read_out.frame_bytes)
+
+    def _take_copy(self) -> None:
+        """Read on in the file that lies there now."""
+        try:
+            copy = OpenFile(self._file.path, self.name)
+        except (BadInput, NotFound):
+            return
+        self._file.close()
+        self._file = copy
+        self.frames = RawFrames(copy, 0, self.read_out.frame_bytes)
 
     def insist_on(self, number: int) -> None:
         """Make sure that a frame is there, and whole."""

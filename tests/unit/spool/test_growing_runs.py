@@ -168,6 +168,45 @@ def test_first_0_gives_the_newest_frame_alone_whenever_there_is_a_newer_one(tmp_
         assert [frame.number for frame in follow(run, 0, tmax=0.05)] == [7]
 
 
+def copies(folder, path, whole, sizes):
+    """Steps that put longer and longer copies of a file in its place, as programs do that copy what has grown anew."""
+    for n, size in enumerate(sizes):
+        yield ["append", str(folder / f"copy{n}"), str(whole), 0, size]
+        yield ["rename", str(folder / f"copy{n}"), str(path)]
+        yield ["sleep", 0.1]
+
+
+def test_a_run_that_is_copied_anew_whenever_it_has_grown_is_followed(tmp_path, whole, golden):
+    path = tmp_path / "run0001.fits"
+    head, size = header_and_frame(whole)
+    path.write_bytes(whole.read_bytes()[: head + size])
+    sizes = [head + int(k * size) for k in (2.5, 3, 7.1)] + [whole.stat().st_size]
+    process = writer.start(tmp_path / "plan", copies(tmp_path, path, whole, sizes))
+    with data_source("hl", path) as run:
+        same(list(follow(run, tmax=10.0)), "hl", whole)
+    assert process.wait() == 0
+    shutil.copyfile(golden / "ultracam" / "run005.xml", tmp_path / "run005.xml")
+    dat, whole = tmp_path / "run005.dat", golden / "ultracam" / "run005.dat"
+    dat.touch()
+    process = writer.start(tmp_path / "plan", copies(tmp_path, dat, whole, [20000, 70000, whole.stat().st_size]))
+    with data_source("ul", tmp_path / "run005") as run:
+        same(list(follow(run, tmax=2.0)), "ul", whole.with_suffix(""))
+    assert process.wait() == 0
+
+
+def test_another_run_in_its_place_is_an_error_and_no_frame_of_it_is_given(tmp_path, whole):
+    path = tmp_path / "run0001.fits"
+    head, size = header_and_frame(whole)
+    path.write_bytes(whole.read_bytes()[: head + 2 * size])
+    other = make_run(FRAMES, windows=((8, 6, 21, (100, 110, 120, 130)),), seed=2).write(tmp_path / "other")
+    with data_source("hl", path) as run:
+        frames = follow(run, tmax=5.0)
+        assert [next(frames).number, next(frames).number] == [1, 2]
+        other.rename(path)
+        with pytest.raises(BadInput, match="another run lies there now"):
+            next(frames)
+
+
 @pytest.mark.parametrize("name", ["run002", "run003", "run005"])
 def test_a_dat_that_grows_gives_the_frames_and_times_of_the_finished_run(tmp_path, golden, name):
     path = tmp_path / name
