@@ -94,6 +94,7 @@ def _make(
         raise BadInput(
             "no description of the camera, so no limits of a flat's level", remedy="put its TOML file into the cameras folder"
         )
+    camera = camera.as_in(source.info.header)
     upper = {label: camera.detector(label).nonlinear for label in source.info.windows}
     lower = {label: FAINTEST_FLAT * level for label, level in upper.items()}
     return make_flat(source, bias, masters.get("dark"), lower=lower, upper=upper, ngroup=FLAT_GROUP)

@@ -58,7 +58,7 @@ def prepare(context: Context, job: JobSnapshot) -> Outcome:
         frames = list(readable_frames(source, 1, number, lost, job.go_on))
         if not frames:
             raise lost[0]
-        settled = settle(run, row, frames, masters, wanted.hints, known[run.instrument.name])
+        settled = settle(run, row, frames, masters, wanted.hints, known[run.instrument.name].as_in(run.header))
     return _outcome(run, row, settled, wanted, references, contents)
 
 

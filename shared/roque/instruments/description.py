@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from roque.frames.frame import Header
@@ -147,6 +147,26 @@ class CameraDescription:
     def detector(self, label: str) -> Detector:
         """Give the CCD of a label; one that is not described is taken to be like the reference."""
         return self.detectors.get(label, self.detectors[self.reference])
+
+    def as_in(self, header: Header) -> CameraDescription:
+        """Describe the camera as it was set when it wrote a header: with the gain, read noise and saturation that stand there.
+
+        A level of saturation that differs moves the level from which counts are non-linear in proportion.
+        """
+        if self.header is None:
+            return self
+        rules, found = self.header, {}
+        for label, usual in self.detectors.items():
+            gain, noise, full = (rule.number(header) for rule in (rules.gain, rules.read_noise, rules.saturation))
+            full = full if full is not None and full > 0.0 else usual.saturation
+            found[label] = replace(
+                usual,
+                gain=gain if gain is not None and gain > 0.0 else usual.gain,
+                read_noise=noise if noise is not None and noise >= 0.0 else usual.read_noise,
+                nonlinear=usual.nonlinear * full / usual.saturation,
+                saturation=full,
+            )
+        return replace(self, detectors=found)
 
     def matches(self, header: Header) -> bool:
         """Whether a header is one of this camera's."""

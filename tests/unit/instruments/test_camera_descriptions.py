@@ -163,6 +163,20 @@ def test_a_folder_of_cameras_that_is_not_there_is_named(tmp_path):
     assert problem.file == str(tmp_path / "none")
 
 
+def test_a_camera_is_as_the_header_of_a_run_says_that_it_was_set():
+    camera = load_camera("ratir-c3")
+    (usual,), (set_,) = camera.detectors.values(), camera.as_in({"SOFTGAIN": 1}).detectors.values()
+    assert (usual.gain, usual.saturation) == (1.2, 17999.0)
+    assert (set_.gain, set_.saturation, set_.read_noise) == (2.4, 35999.0, usual.read_noise)
+    assert set_.nonlinear == pytest.approx(usual.nonlinear * 35999 / 17999)
+    for header in ({}, {"SOFTGAIN": 0}, {"SOFTGAIN": -1}, {"SOFTGAIN": "none"}, {"SOFTGAIN": 1e9}):
+        (kept,) = camera.as_in(header).detectors.values()
+        assert kept.gain > 0
+        assert kept.saturation > 0
+    hipercam = load_camera("hipercam")
+    assert hipercam.as_in({"GAIN": 3.0}) is hipercam
+
+
 def test_the_example_of_the_documentation_can_be_read():
     text = (Path(__file__).resolve().parents[3] / "docs" / "cameras.md").read_text()
     example = text.split("```toml\n")[1].split("```")[0]
