@@ -2,6 +2,23 @@
 
 The rooms stand in the order of the data's way: frames, instruments, spool, calibration, photometry, lightcurves,
 simulation, archive, jobs, bus. A room imports only rooms above it.
+
+``from roque import Hlog, Series`` gives notebooks what they want most; it is loaded when it is asked for.
 """
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from roque.lightcurves import Hlog, Series
+
+__all__ = ["Hlog", "Series", "__version__"]
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Hlog", "Series"):
+        from roque import lightcurves  # noqa: PLC0415 - `roque --help` should not wait for it
+
+        return getattr(lightcurves, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,7 +9,7 @@ from astropy.coordinates import AltAz, EarthLocation, SkyCoord
 from astropy.time import Time
 from astropy.utils import iers
 
-from roque.lightcurves import airmass
+from roque.lightcurves.airmass import airmass
 
 
 @pytest.mark.parametrize(
