@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 AIRGAP ?= 0
 
-.PHONY: setup demo test faults stack stack-down stack-test lint format clean help
+.PHONY: setup demo test faults fuzz stack stack-down stack-test lint format clean help
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
@@ -32,6 +32,9 @@ test: setup lint  ## every check and every test
 faults: setup  ## every fault at observatory size, with the time of each recovery (a quarter of an hour)
 	@sh ops/test_packages.sh
 	@$(BIN)/python -m pytest tests/faults -m "faults_all or not faults_all"
+
+fuzz: setup  ## 5 000 seeded mutants of every format (SEED=number for those of another time, MUTANTS=number for fewer)
+	@$(BIN)/python -m tests.mutants $(if $(SEED),--seed $(SEED)) $(if $(MUTANTS),--mutants $(MUTANTS))
 
 stack:  ## build the containers and start them: the observatory size (AIRGAP=1: see ops/airgap)
 	@AIRGAP=$(AIRGAP) sh ops/stack.sh up

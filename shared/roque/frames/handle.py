@@ -16,7 +16,7 @@ __all__ = ["DAMAGED", "OpenFile", "read_text"]
 DAMAGED = "the file is damaged: copy it again from where it came"
 
 
-_LONGEST_TEXT = 16 << 20  # bytes; lists of a year's frames have one
+_LONGEST_TEXT = 1 << 20  # bytes; those that people write have some thousand
 
 
 class OpenFile:
@@ -140,7 +140,7 @@ class OpenFile:
         return Unreadable(message, file=self.name, place=place, remedy="look after the disk or the network that it lies on")
 
 
-def read_text(path: str | os.PathLike[str], what: str, remedy: str) -> str:
+def read_text(path: str | os.PathLike[str], what: str, remedy: str, most: int = _LONGEST_TEXT) -> str:
     """Read a text of moderate size.
 
     Parameters
@@ -151,6 +151,8 @@ def read_text(path: str | os.PathLike[str], what: str, remedy: str) -> str:
         What it should be, with its article, for error messages: 'an aperture file'.
     remedy : str
         What to do if it is not that.
+    most : int
+        Bytes that it may have.
 
     Raises
     ------
@@ -161,10 +163,10 @@ def read_text(path: str | os.PathLike[str], what: str, remedy: str) -> str:
     """
     try:
         with OpenFile(path) as file:
-            if file.size > _LONGEST_TEXT:
-                place = f"byte {_LONGEST_TEXT}"
+            if file.size > most:
+                place = f"byte {most}"
                 raise BadInput(f"not {what}: it has {file.size} bytes", file=file.name, place=place, remedy=remedy)
-            data = file.read(0, _LONGEST_TEXT)
+            data = file.read(0, most)
     except NotFound:
         raise NotFound(f"no such {what.partition(' ')[2]}", file=os.fspath(path)) from None
     try:

@@ -17,6 +17,8 @@ from roque.frames.handle import DAMAGED, OpenFile
 
 __all__ = ["BIG_ENDIAN", "FitsFile", "Hdu", "require"]
 
+_MOST_BYTES = 1 << 60  # of an HDU
+_MOST_PIXELS = 1 << 28  # of an image, which is read as a whole; the largest chips have 1.2e8
 _MOST_HDUS = 4096  # of a file; the largest mosaics have some hundred
 _AT_ONCE = 4 << 20  # bytes summed together
 _NOTHING_CHANGED = 0xFFFFFFFF  # sum of an HDU whose CHECKSUM is right
@@ -108,6 +110,9 @@ class FitsFile(OpenFile):
         """
         if not hdu.shape or "TFIELDS" in hdu.header:
             raise BadInput(f"HDU {hdu.index} holds no image", file=self.name, place=f"byte {hdu.start}", remedy=DAMAGED)
+        if math.prod(hdu.shape) > _MOST_PIXELS:
+            message = f"an image of {' x '.join(map(str, reversed(hdu.shape)))} pixels: no camera takes such"
+            raise BadInput(message, file=self.name, place=f"HDU {hdu.index}, keyword NAXIS1", remedy=DAMAGED)
         data = self.read(hdu.start, hdu.nbytes) if hdu.start + hdu.nbytes <= self.size else b""
         if len(data) != hdu.nbytes:
             raise BadInput(
@@ -244,7 +249,9 @@ def _extent(header: Header, file: str, index: int) -> tuple[tuple[int, ...], int
     for keyword, size in [*((f"NAXIS{i + 1}", n) for i, n in enumerate(axes)), ("PCOUNT", pcount), ("GCOUNT", gcount)]:
         if not isinstance(size, int) or isinstance(size, bool) or size < 0:
             raise BadInput(f"{keyword} of HDU {index} is {size!r}", file=file, place=f"keyword {keyword}", remedy=DAMAGED)
-    pixels = 1 if axes else 0
-    for axis in axes:
-        pixels *= axis
-    return tuple(reversed(axes)) if pixels else (), abs(bitpix) // 8 * gcount * (pcount + pixels)
+    pixels = math.prod(axes) if axes else 0
+    nbytes = abs(bitpix) // 8 * gcount * (pcount + pixels)
+    if nbytes > _MOST_BYTES:
+        message = f"the sizes of HDU {index} make more bytes than any disk holds"
+        raise BadInput(message, file=file, place=f"HDU {index}, keyword NAXIS", remedy=DAMAGED)
+    return tuple(reversed(axes)) if pixels else (), nbytes

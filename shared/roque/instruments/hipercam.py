@@ -34,6 +34,7 @@ _TURN = {"E": "G", "G": "E", "F": "H", "H": "F"}
 _CORNERS = {"E": (1, 1, 1, 1, 0, 0), "F": (1025, 1, -1, 1, 1, 0), "G": (1025, 513, -1, -1, 1, 1), "H": (1, 513, 1, -1, 0, 1)}
 _PRESCAN, _OVERSCAN = 50, 8  # unbinned columns and rows
 _LARGEST_FRAME = 64 << 20  # bytes; whole frames with all scans have 23 million
+_MOST_FRAMES = 86_400_000  # a day of frames of a millisecond
 _SLACK = 256  # bytes of timing beyond which window sizes and NAXIS1 contradict each other; 36 are normal
 
 
@@ -262,7 +263,10 @@ def _frame_size(ask: _Asker) -> int:
         found = require(header, keyword, (int, float), file=ask.file)
         if found != value:
             raise ask.wrong(f"{keyword} is {found}, and {value} in every HiPERCAM run", keyword)
-    ask.whole("NAXIS3", least=0)
+    if ask.whole("NAXIS3", least=0) > _MOST_FRAMES:
+        raise ask.wrong(
+            f"NAXIS3 cannot be {ask.header['NAXIS3']}: a day of frames of a millisecond has {_MOST_FRAMES}", "NAXIS3"
+        )
     return 2 * ask.whole("NAXIS1", least=1)
 
 

@@ -15,6 +15,7 @@ from roque.lightcurves._text import BAD_COUNT, KINDS, index_rows, parse_rows
 __all__ = ["read_log"]
 
 _REMEDY = "give the ASCII log of a reduction"
+_MOST_COMMENTS = 100_000  # lines; real ones have some hundred
 _NAMES = ("Start of column name definitions", "End of column name definitions")
 _TYPES = ("Start of data type definitions", "End of data type definitions")
 
@@ -84,6 +85,9 @@ def _comments(text: NDArray[np.uint8], path: Path) -> tuple[list[str], int]:
         for line in piece[:whole].splitlines(keepends=True):
             if line.strip() and not line.startswith(b"#"):
                 return lines, place
+            if len(lines) == _MOST_COMMENTS:
+                wrong, where = f"more than {_MOST_COMMENTS} lines before its first row", f"line {_MOST_COMMENTS + 1}"
+                raise BadInput(f"not a reduce log: {wrong}", file=str(path), place=where, remedy=_REMEDY)
             try:
                 lines.append(line.decode().rstrip("\r\n"))
             except UnicodeDecodeError as error:

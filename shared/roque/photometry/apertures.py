@@ -18,6 +18,7 @@ from roque.frames.handle import read_text
 __all__ = ["Aperture", "Apertures", "dumps", "loads", "read_apertures", "write_apertures"]
 
 _LABEL = re.compile(r"[0-9a-zA-Z]+")
+_MOST_BYTES = 4 << 20  # of a file: some ten thousand apertures
 _LONGEST = 80  # characters of a value that messages repeat
 _REMEDY = "place the apertures again, or mend the file"
 
@@ -70,7 +71,7 @@ def read_apertures(path: str | os.PathLike[str]) -> Apertures:
     BadInput
         It is not an aperture file, or its apertures contradict each other.
     """
-    return loads(read_text(path, "an aperture file", _REMEDY), file=os.fspath(path))
+    return loads(read_text(path, "an aperture file", _REMEDY, _MOST_BYTES), file=os.fspath(path))
 
 
 def write_apertures(path: str | os.PathLike[str], apertures: Mapping[str, Mapping[str, Aperture]]) -> None:

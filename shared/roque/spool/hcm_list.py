@@ -26,6 +26,7 @@ from roque.spool.unpack import unpack
 
 __all__ = ["HcmList", "hcm_info", "read_list", "read_names"]
 
+_MOST_BYTES, _MOST_NAMES = 8 << 20, 200_000  # of a list
 _LONGEST_NAME = 200  # characters that file systems surely take
 _A_LIST = "give a text with one file name a line"
 _HCM = re.compile(r"\.hcm(\.[gf]z)?$")
@@ -204,7 +205,10 @@ def read_names(path: Path) -> list[str]:
     NotFound
         There is no such file.
     """
-    names = [line.strip() for line in read_text(path, "a list", _A_LIST).splitlines()]
+    names = [line.strip() for line in read_text(path, "a list", _A_LIST, _MOST_BYTES).splitlines()]
+    if len(names) > _MOST_NAMES:
+        message, place = f"a list of more than {_MOST_NAMES} names", f"line {_MOST_NAMES + 1}"
+        raise BadInput(message, file=str(path), place=place, remedy="make several lists of it")
     for number, name in enumerate(names, start=1):
         if not name.startswith("#") and (max(map(len, name.split("/"))) > _LONGEST_NAME or not name.isprintable()):
             raise BadInput(f"{name[:40]!r} is no name of a file", file=str(path), place=f"line {number}", remedy=_A_LIST)

@@ -26,7 +26,7 @@ from roque.spool._raw import RawFrame
 from roque.spool.cursor import Cursor
 from roque.spool.hipercam_raw import HipercamBytes
 from roque.spool.naming import folder_night, night_of, run_kind, run_name, split_filters
-from roque.spool.source import RunInfo, Times, frames_from, rows, shortened
+from roque.spool.source import RunInfo, Times, frames_from, overlaps, rows, shortened
 from roque.spool.stamps import DAY, FAULTS, Exposures, Stamps, exposures, frame_numbers, iso_time, read_stamps
 
 __all__ = ["HipercamRun"]
@@ -110,7 +110,11 @@ class HipercamRun:
     @property
     def problems(self) -> list[BadInput]:
         """What is wrong with the run although it can be read, in the order of the frames."""
-        return shortened([*self._raw.problems(), *self._stamp_problems()], self._file)
+        # scans of two windows may lie side by side in the file and at one place on the chip
+        windows = {
+            ccd: {w.label: w.geometry for w in self.read_out.windows if w.ccd == ccd and len(w.label) == 2} for ccd in CCDS
+        }
+        return shortened([*self._raw.problems(), *overlaps(windows, self._file), *self._stamp_problems()], self._file)
 
     @property
     def available(self) -> int:

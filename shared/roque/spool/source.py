@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -15,7 +16,7 @@ from roque.errors import BadInput, Blemish, NotFound
 from roque.frames import Frame, Geometry
 from roque.frames.frame import Header
 
-__all__ = ["TIMES", "FrameSource", "RunInfo", "Times", "shortened"]
+__all__ = ["TIMES", "FrameSource", "RunInfo", "Times", "overlaps", "shortened"]
 
 _MOST_PROBLEMS = 100  # of one run: more would say no more
 
@@ -181,6 +182,17 @@ def rows(n: int, ccds: tuple[str, ...], **columns: Any) -> Times:
         array = np.asarray(values)
         table[name] = array[:, None] if array.ndim == 1 else array
     return table.reshape(-1)
+
+
+def overlaps(windows: Mapping[str, Mapping[str, Geometry]], file: str) -> list[BadInput]:
+    """Windows of a CCD that share pixels, which no camera reads twice: one of the two lies elsewhere."""
+    found: list[BadInput] = []
+    for ccd, own in windows.items():
+        for (one, a), (other, b) in combinations(own.items(), 2):
+            if a.xlo < b.xhi and b.xlo < a.xhi and a.ylo < b.yhi and b.ylo < a.yhi:
+                place, remedy = f"CCD {ccd}, windows {one} and {other}", "the counts are used; check where the windows lie"
+                found.append(Blemish("the windows overlap", file=file, place=place, remedy=remedy))
+    return found
 
 
 def shortened(problems: list[BadInput], file: str) -> list[BadInput]:

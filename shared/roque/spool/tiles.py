@@ -24,6 +24,7 @@ _DAMAGED = "the file is damaged: copy it again from where it came"
 _METHODS = {"RICE_1", "RICE_ONE", "GZIP_1", "GZIP_2"}
 _FORM = re.compile(r"(\d*)([LXBIJKAEDCMPQ])(?:([BIJKED]).*)?")
 _BYTES = {"L": 1, "X": 1, "B": 1, "A": 1, "I": 2, "J": 4, "E": 4, "K": 8, "D": 8, "C": 8, "P": 8, "M": 16, "Q": 16}
+_MEMORY = 240 << 20  # bytes for unpacking; a whole image of 4000 x 4000 as one tile takes 200
 _RANDOM = 10000  # numbers of the dithering table
 _BLANK = -2147483647  # stands for NaN in quantised tiles that don't say otherwise
 _ZERO = -2147483646  # stands for 0 exactly, in the second method of dithering
@@ -69,6 +70,7 @@ class TiledImage:
         if abs(self.bitpix) // 8 * math.prod(axes) > cap:
             raise self._wrong(f"an image of {' x '.join(map(str, axes))} pixels is more than {cap} bytes", "unpack it by hand")
         self._tile = tuple(min(t, n) for t, n in zip(reversed(tiles), self.shape, strict=True))
+        self._refuse_large_tiles()
         self._method = str(self._header.get("ZCMPTYPE", "")).strip()
         if self._method not in _METHODS:
             raise self._wrong(f"compressed by {self._method or 'no method'}, which is not read", "unpack it with funpack")
@@ -76,6 +78,14 @@ class TiledImage:
         if self._whole("NAXIS2", None) != math.prod(-(-n // t) for n, t in zip(self.shape, self._tile, strict=True)):
             raise self._wrong("the number of tiles does not fit the image")
         self._parameters = self._read_parameters()
+
+    def _refuse_large_tiles(self) -> None:
+        """Rows of tiles are made as a whole, and a tile in numbers of 64 bits, of reals with their noise beside them."""
+        row = abs(self.bitpix) // 8 * math.prod(self.shape[1:]) * self._tile[0]
+        tile = (8 if self.bitpix > 0 else 24) * math.prod(self._tile)
+        if 2 * row + tile > _MEMORY:
+            size = " x ".join(str(n) for n in reversed(self._tile))
+            raise self._wrong(f"tiles of {size} pixels take more than {_MEMORY} bytes", "unpack it with funpack")
 
     def chunks(self) -> Iterator[bytes]:
         """Pixels, big-endian, in the order of the file, one row of tiles of the slowest axis at a time."""

@@ -22,7 +22,7 @@ from roque.spool._raw import RawFrame
 from roque.spool._ultra_layout import UltraLayout
 from roque.spool.cursor import Cursor
 from roque.spool.naming import folder_night, night_of, run_kind, run_name, split_filters
-from roque.spool.source import RunInfo, Times, frames_from, rows, shortened
+from roque.spool.source import RunInfo, Times, frames_from, overlaps, rows, shortened
 from roque.spool.stamps import DAY, frame_numbers, iso_time
 from roque.spool.ultra_problems import stamp_problems
 from roque.spool.ultra_raw import UltraBytes
@@ -101,7 +101,9 @@ class UltraRun:
     def problems(self) -> list[BadInput]:
         """What is wrong with the run although it can be read, in the order of the frames."""
         stamps = stamp_problems(self.exposures(1, self.available), self._file) if self.available else []
-        return shortened([*self._raw.problems(), *stamps], self._file)
+        setup = self.read_out
+        windows = {ccd: {w.label: w.geometry for w in setup.windows if w.ccd == ccd} for ccd in setup.ccds}
+        return shortened([*self._raw.problems(), *overlaps(windows, self._file), *stamps], self._file)
 
     @property
     def available(self) -> int:

@@ -26,7 +26,7 @@ _CHUNK = 1 << 20
 _CAP = 16 << 30  # bytes that one file may unpack to
 _CACHE = 32 << 30  # bytes that a cache may hold
 _ABANDONED = 6 * 3600  # s after which a part was left by a process that was killed
-_RATIO = 250  # real frames shrink to a tenth at most; zeros, which make bombs, to a thousandth
+_RATIO = 100  # real frames shrink to a tenth at most; zeros, which make bombs, to a thousandth
 _FREE = 64 << 20  # bytes up to which the ratio is not asked
 _DAMAGED = "the file is damaged: copy it again from where it came"
 _PACKING: tuple[str, ...] = (
@@ -142,6 +142,7 @@ def _inflated(path: Path, packed: int, cap: int) -> Iterator[bytes]:
                 raise BadInput(
                     f"it unpacks to more than {total - 1} bytes from {packed}",
                     file=str(path),
+                    place=f"byte {total - 1} of what it unpacks to",
                     remedy="unpack it by hand if it is genuine",
                 )
             yield chunk
@@ -156,7 +157,8 @@ def _restored(path: Path, cap: int) -> Iterator[bytes]:
 
     with FitsFile(path) as file:
         hdus = list(file.hdus())
-        images = {hdu.index: TiledImage(file, hdu, cap) for hdu in hdus if hdu.header.get("ZIMAGE") is True}
+        most = min(cap, max(_FREE, _RATIO * file.size))
+        images = {hdu.index: TiledImage(file, hdu, most) for hdu in hdus if hdu.header.get("ZIMAGE") is True}
         if not images:
             raise BadInput(
                 "no compressed image in the file",
