@@ -25,7 +25,7 @@ _ORIGINS = {
     "name": "object's name",
     "nothing": "-",
 }
-_LAST = ("middle", "last", "bad_times", "header", "windows", "expected", "source")
+_LAST = ("limits", "middle", "last", "bad_times", "header", "windows", "expected", "source")
 
 
 def print_checked(found: Checked) -> None:
@@ -71,10 +71,9 @@ def _print_camera(found: Checked) -> None:
         field("camera", f"{found.camera.name}, since {_said(told)}")
     else:
         field("camera", f"{found.camera.name}{', as was asked for' if found.readings else ''}")
-    others = [t for t in found.trials if t is not told and t.conditions and (t.matches or any(c.met for c in t.conditions))]
-    for trial in others[:_MISSES] or ([] if found.camera else [t for t in found.trials if t.conditions][:_MISSES]):
-        verb = "less conditions" if trial.matches else " and ".join(str(c) for c in trial.conditions if not c.met)
-        field("not", f"{trial.camera}: {verb}")
+    for trial in [t for t in found.trials if t is not told and t.conditions][:_MISSES]:
+        why = "it has fewer conditions" if trial.matches else " and ".join(str(c) for c in trial.conditions if not c.met)
+        field("not", f"{trial.camera}: {why}")
     untold = sorted(t.camera for t in found.trials if not t.conditions)
     if found.camera is None and untold:
         field("by name only", f"{', '.join(untold)}: nothing in their headers tells them, name one with --camera")
@@ -107,6 +106,17 @@ def _print_facts(found: Checked) -> None:
         field("middle", f"{days(middle)}{last} UTC, MJD {middle:.9f}" if middle is not None else "no time that can be trusted")
     if facts.get("bad_times"):
         field("bad times", str(facts["bad_times"]), style="yellow")
-    if found.camera is not None and found.facts:
-        for label, ccd in found.camera.detectors.items():
-            field(f"limits {label}", f"non-linear from {ccd.nonlinear:g} ADU, saturated from {ccd.saturation:g} ADU")
+    for text, ccds in _alike(facts.get("limits", {})).items():
+        field("limits", f"{text} (CCD {' '.join(ccds)})")
+
+
+def _alike(limits: dict[str, dict[str, float]]) -> dict[str, list[str]]:
+    """CCDs by what is said of them."""
+    found: dict[str, list[str]] = {}
+    for ccd, of in limits.items():
+        text = (
+            f"gain {of['gain']:g} electrons/ADU, read noise {of['read_noise']:g} ADU, "
+            f"non-linear from {of['nonlinear']:g} ADU, saturated from {of['saturation']:g} ADU"
+        )
+        found.setdefault(text, []).append(ccd)
+    return found

@@ -12,11 +12,15 @@ from roque.errors import BadInput, RoqueError
 from roque.frames.frame import Header
 from roque.instruments import CameraDescription, identify
 from roque.instruments.explain import Reading, Trial, readings, trials
+from roque.instruments.ultra_modes import ultra_read_out
 from roque.spool.described import exposure_of, merged_header
 from roque.spool.inspect import inspect
 from roque.spool.open import data_source
 from roque.spool.raw_header import first_header, is_described, is_fits
 from roque.spool.source import RunInfo, Times
+from roque.spool.ultra_files import is_ultra_name, ultra_files
+from roque.spool.ultra_xml import read_ultra_xml
+from roque.spool.unpack import unpack
 
 __all__ = ["Checked", "check"]
 
@@ -109,6 +113,7 @@ def _look(found: Checked, cameras: Mapping[str, CameraDescription], cache: Path)
         "chip": f"{exposure.nxtot} x {exposure.nytot} pixels",
         "middle": exposure.mjd_int + exposure.mjd_frac if exposure.time_fault is None else None,
         "exposure": exposure.exposure,
+        "limits": _limits(camera.as_in(header)),
     }
     if exposure.time_fault is not None:
         found.warnings.append(f"{exposure.time_fault.message}: the frame is read, and its time is flagged as bad")
@@ -120,16 +125,30 @@ def _look(found: Checked, cameras: Mapping[str, CameraDescription], cache: Path)
 
 def _look_at_run(found: Checked, cameras: Mapping[str, CameraDescription], cache: Path) -> None:
     """Let the reader of a raw run or an hcm file tell what it finds."""
-    if found.camera is None and is_fits(found.path):
-        header = first_header(found.path, cache)
-        found.trials = trials(header, cameras) if "HIPERCAM" not in header else []
+    if found.camera is None:
+        found.trials = _trials(found.path, cameras, cache)
     told = inspect(found.path, cameras, cache)
     camera = found.camera = found.camera or cameras.get(told.camera)
     files = told.files or told.members or (found.path,)
     with data_source(told.source, files if told.source in {"ul", "hf"} else found.path, camera=camera, cache=cache) as source:
         info, times = source.info, source.times()
         found.warnings += [str(problem) for problem in source.problems]
-        found.facts = _facts(info, times, source.available)
+        found.facts = _facts(info, times, source.available) | ({"limits": _limits(camera)} if camera else {})
+
+
+def _trials(path: Path, cameras: Mapping[str, CameraDescription], cache: Path) -> list[Trial]:
+    """Cameras tried on what tells whose a raw run is; nothing tells it of hcm files and what plug-ins read."""
+    if is_ultra_name(path.name):
+        files = ultra_files(path)
+        keywords = ultra_read_out(read_ultra_xml(str(unpack(files.xml, cache)), str(files.xml))).keywords
+        return trials(keywords, {name: camera for name, camera in cameras.items() if camera.source == "ul"})
+    header = first_header(path, cache) if is_fits(path) else {"HIPERCAM": ""}
+    return trials(header, cameras) if "HIPERCAM" not in header else []
+
+
+def _limits(camera: CameraDescription) -> dict[str, dict[str, float]]:
+    names = ("gain", "read_noise", "nonlinear", "saturation")
+    return {label: {name: getattr(detector, name) for name in names} for label, detector in camera.detectors.items()}
 
 
 def _facts(info: RunInfo, times: Times, frames: int) -> dict[str, Any]:
