@@ -221,6 +221,12 @@ def test_runs_on_both_file_servers_are_listed(hcam, server, monkeypatch):
     assert hcam("uls")[:2] == (0, "run002\nrun005\n")
 
 
+@pytest.mark.parametrize("command", ["ltimes", "grab", "mstats", "averun"])
+def test_a_run_that_switched_the_power_is_told_from_one_that_is_too_short(hcam, golden, command):
+    status, _, err = hcam(*command.split(), "source=ul", f"run={golden / 'ultracam' / 'run009'}")
+    assert (status, "switched the power of the CCDs" in err) == (1, True), err
+
+
 def test_a_server_that_is_not_there_stalls_or_errs_is_told_within_its_second(hcam, server, monkeypatch):
     monkeypatch.setenv("HIPERCAM_DEFAULT_URL", f"{server}nowhere")
     assert hcam("hls")[0] == 1

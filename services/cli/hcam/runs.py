@@ -91,6 +91,8 @@ def places_of(values: Values, source: FrameSource, available: int | None = None)
     ------
     NotFound
         The run ends before the first of them.
+    BadInput
+        It never had any.
     """
     from roque.errors import NotFound
 
@@ -98,6 +100,8 @@ def places_of(values: Values, source: FrameSource, available: int | None = None)
     available = source.available if available is None else available
     end = min(last, available) if last else available
     if first > end:
+        if available == 0:
+            source.frame(1)  # which says more
         raise NotFound(f"no frame from {first} to {last or 'the end'}: the run has {available}", file=named_like_input(values))
     return list(range(first, end + 1))
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from roque.errors import BadInput, NoData, NotFound, Unreachable
-from roque.spool import data_source
+from roque.spool import data_source, follow
 from tests.support.file_servers import stand_in
 from tests.support.hipercam import make_run
 from tests.support.proxy import Proxy
@@ -175,6 +175,18 @@ def test_a_growing_run_is_given_whole_while_connections_are_cut(golden, served, 
                             proxy.mend()
                 for place, frame in enumerate(found, start=1):
                     same(frame, file.frame(place))
+
+
+@pytest.mark.parametrize(("source", "run"), [("hs", "run0001"), ("us", "run005")])
+def test_a_growing_run_is_followed_until_it_is_silent(golden, served, tmp_path, monkeypatch, source, run):
+    with growing(golden, tmp_path / "served", tmp_path / "log", 0.05) as server, local(source, run) as file:
+        monkeypatch.setenv("HIPERCAM_DEFAULT_URL", server.hipercam)
+        monkeypatch.setenv("ULTRACAM_DEFAULT_URL", server.ultracam)
+        with data_source(source, run) as remote:
+            found = list(follow(remote, tmax=1.0))
+        assert len(found) == file.available
+        for place, frame in enumerate(found, start=1):
+            same(frame, file.frame(place))
 
 
 def test_power_runs_on_a_server_tell_that_they_have_no_data(golden, served, tmp_path):
