@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.support.servers", "tests.support.sizes"]
+pytest_plugins = ["tests.support.file_servers", "tests.support.servers", "tests.support.sizes"]
 
 
 @pytest.fixture(scope="session")

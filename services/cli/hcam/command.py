@@ -39,8 +39,9 @@ class Tell:
             click.echo(text)
 
     def block(self, text: str) -> None:
-        """Print many lines at once."""
+        """Print many lines at once, and at once."""
         sys.stdout.write(text)
+        sys.stdout.flush()
 
     def made(self, path: Path) -> None:
         """Name a file that was written."""

@@ -43,7 +43,8 @@ FLIST = Parameter("flist", in_file(".lis"), "files.lis", "list of hcm files", wh
 
 def first(least: int | None = None) -> Parameter:
     """First frame."""
-    return Parameter("first", WHOLE, 1, "first frame; 0 the newest, where allowed", least=least, when=from_run)
+    meaning = "first frame; 0 the newest, where allowed" + ("; of a server -k that many before it" if least is None else "")
+    return Parameter("first", WHOLE, 1, meaning, least=least, when=from_run)
 
 
 def last(default: Any = 0, *, hidden: bool = False) -> Parameter:

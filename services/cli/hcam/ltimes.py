@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from typing import Any
 
 from services.cli.hcam.command import Tell, hcam_command
 from services.cli.hcam.common import RUN_SOURCE, first, last, run_or_list
@@ -31,9 +32,12 @@ def ltimes(values: Values, tell: Tell) -> None:
       roque hcam ltimes run=run0012 first=1 last=0
     """
     from roque.spool.listing import list_times
-    from services.cli.hcam.runs import open_run, places_of
+    from services.cli.hcam.runs import is_served, open_run, places_of
 
     with open_run(values) as source:
+        if is_served(source):
+            _follow(values, source, tell)
+            return
         timed = getattr(source, "timed", source.available)
         # 0 is the newest frame
         places = places_of(values | {"first": values["first"] or timed}, source, timed)
@@ -46,3 +50,22 @@ def ltimes(values: Values, tell: Tell) -> None:
         lines = list_times(source, places[0], places[-1], digits=values["tdigit"], exposure_digits=values["edigit"])
         while block := list(islice(lines, _BLOCK)):
             tell.block("".join(f"{line}\n" for line in block))
+
+
+def _follow(values: Values, source: Any, tell: Tell) -> None:
+    """List frames of a server as they come.
+
+    They are those from `first` on: the HiPERCAM pipeline asks for all from frame 1 on, and gives them other numbers [defect].
+    """
+    from roque.spool.listing import list_times
+    from services.cli.hcam.runs import frames_of
+
+    for _, frame in frames_of(values, source, tell):
+        if tell.as_json:
+            for label, ccd in frame.ccds.items():
+                facts = {name: getattr(ccd, name) for name in ("mjd_int", "mjd_frac", "exposure", "time_ok", "data_ok")}
+                tell.line("", frame=frame.number, ccd=label, **facts)
+            continue
+        place = source.cursor.place
+        lines = list_times(source, place, place, digits=values["tdigit"], exposure_digits=values["edigit"])
+        tell.block("".join(f"{line}\n" for line in lines))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from services.cli.hcam.common import from_list, named_like_input
 from services.cli.hcam.parameters import Values
@@ -17,8 +18,11 @@ if TYPE_CHECKING:
     from services.cli.hcam.command import Tell
 
 __all__ = [
-    "Trimmed", "frames_of", "hcm_names", "insist_on_room", "masters_of", "open_run", "places_of", "read_frame", "selected",
+    "Trimmed", "frames_of", "hcm_names", "insist_on_room", "is_served", "masters_of", "open_run", "places_of", "read_frame",
+    "selected",
 ]  # fmt: skip
+
+_BREATH = 0.01  # s between two looks at least, whatever is asked for
 
 
 def open_run(values: Values) -> FrameSource:
@@ -59,33 +63,37 @@ def hcm_names(path: Path) -> list[Path]:
 def frames_of(values: Values, source: FrameSource, tell: Tell) -> Iterator[tuple[int, Frame]]:
     """Frames that are asked for, trimmed and counted from the first; new ones are waited for where they may come.
 
-    The count is the place in the run, unless the first frame asked for is 0, the newest: it then counts from 0.
+    The count is the place in the run, unless the first frame asked for is the newest, or one before it: it goes on from `first`
+    then. A server that is away for as long as new frames are waited for ends the run, if it gave a frame at all.
 
     Raises
     ------
     NotFound
         There is not even the first.
+    Unreachable
+        The server that has the run does not answer.
     """
-    first, last = values.get("first", 1), values.get("last", 0)
-    newest = first == 0
-    patient = newest or values["source"].endswith(("s", ":server"))
-    count, place = first, max(1, source.available) if newest else first
+    count, last = values.get("first", 1), values.get("last", 0)
+    frames = _served(values, source, tell) if is_served(source) else _read(values, source, tell)
     while not last or count <= last:
-        # that there is no first frame is an error, that there are no more the end
-        if place > source.available and count > first and not (patient and _wait(source, place, values, tell)):
+        frame = next(frames, None)
+        if frame is None:
             return
-        if newest:
-            place = max(1, source.available)
-        frame = source.frame(place)
-        if count == first:
+        if count == values.get("first", 1):
             _warn_of_trimming(frame, values, tell)
         yield count, _trimmed(frame, values)
         count += 1
-        place += 1
 
 
-def places_of(values: Values, source: FrameSource, available: int | None = None) -> list[int]:
+def is_served(source: FrameSource) -> bool:
+    """Whether a run is on a file server: its end is known by its silence alone."""
+    return getattr(source, "remote", False)
+
+
+def places_of(values: Values, source: FrameSource, available: int | None = None) -> Sequence[int]:
     """Places in the run of the frames that are asked for, of as many as are `available`; None: of all that can be read.
+
+    Frames of a server are waited for until the last that is asked for is there.
 
     Raises
     ------
@@ -97,13 +105,17 @@ def places_of(values: Values, source: FrameSource, available: int | None = None)
     from roque.errors import NotFound
 
     first, last = max(1, values.get("first", 1)), values.get("last", 0)
+    if is_served(source):
+        available = _all_there(values, source)
     available = source.available if available is None else available
     end = min(last, available) if last else available
     if first > end:
         if available == 0:
             source.frame(1)  # which says more
         raise NotFound(f"no frame from {first} to {last or 'the end'}: the run has {available}", file=named_like_input(values))
-    return list(range(first, end + 1))
+    if is_served(source):
+        source.frame(end)  # a number that a server says is soon said
+    return range(first, end + 1)
 
 
 class Trimmed:
@@ -201,13 +213,91 @@ def _warn_of_trimming(frame: Frame, values: Values, tell: Tell) -> None:
         tell.say("warning: windows whose amplifier is not known are not trimmed")
 
 
+def _read(values: Values, source: FrameSource, tell: Tell) -> Iterator[Frame]:
+    """Frames of files from the first on, or the newest alone, whenever there is a newer one."""
+    newest = values.get("first", 1) == 0
+    place, given = (max(1, source.available) if newest else values.get("first", 1)), False
+    while True:
+        # that there is no first frame is an error, that there are no more the end
+        if place > source.available and given and not (newest and _wait(source, place, values, tell)):
+            return
+        if newest:
+            place = max(1, source.available)
+        yield source.frame(place)
+        place, given = place + 1, True
+
+
 def _wait(source: FrameSource, place: int, values: Values, tell: Tell) -> bool:
     """Wait for a frame; whether it came."""
-    waited = 0.0
+    patience = _Patience(values)
     while source.refresh() < place:
-        if waited + values["twait"] > values["tmax"]:
-            tell.say(f"no new frame in {values['tmax']:g} s")
+        if not patience.wait():
+            if values["tmax"] > 0.0:
+                tell.say(f"no new frame in {values['tmax']:g} s")
             return False
-        time.sleep(values["twait"])
-        waited += values["twait"]
     return True
+
+
+def _served(values: Values, source: Any, tell: Tell) -> Iterator[Frame]:
+    """Frames of a server from the first on, the newest alone, or those so many before it, waited for."""
+    from roque.errors import NotFound, Unreachable
+
+    patience, given, lost = _Patience(values), False, None
+    while True:
+        try:
+            with patience.used():
+                frame, lost = source.cursor.next(), None
+        except Unreachable as error:
+            frame, lost = None, error
+        if frame is not None:
+            yield frame
+            patience, given = _Patience(values), True
+        elif patience.fresh and values["tmax"] > 0.0:
+            tell.say(f"{lost or 'no new frame yet'}: waiting for up to {values['tmax']:g} s")
+        if frame is None and not patience.wait():
+            break
+    if not given:
+        missing = NotFound(
+            f"no frame came in {values['tmax']:g} s", file=values["run"], remedy="wait for more with tmax=SECONDS"
+        )
+        raise lost or missing
+    if lost or values["tmax"] > 0.0:
+        tell.say(f"no new frame in {values['tmax']:g} s{f': {lost}' if lost else ''}")
+
+
+def _all_there(values: Values, source: FrameSource) -> int:
+    """Wait until a server has the last frame that is asked for, or no new ones; give how many it has."""
+    patience, available = _Patience(values), source.refresh()
+    while not 0 < values.get("last", 0) <= available and patience.wait():
+        if (now := source.refresh()) > available:
+            patience, available = _Patience(values), now
+    return available
+
+
+class _Patience:
+    """Waiting between looks for a frame, until that takes too long in all."""
+
+    def __init__(self, values: Values) -> None:
+        self._twait, self._tmax = values["twait"], values["tmax"]
+        self._waited = 0.0
+        self.fresh = True
+
+    def wait(self) -> bool:
+        """Wait once; False: it would take too long."""
+        self.fresh = False
+        if self._waited + self._twait > self._tmax:
+            return False
+        pause = max(self._twait, _BREATH)
+        time.sleep(pause)
+        self._waited += pause
+        return True
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Count the time that a look takes which fails: a server may be silent for longer than the pauses."""
+        start = time.monotonic()
+        try:
+            yield
+        except BaseException:
+            self._waited += time.monotonic() - start
+            raise

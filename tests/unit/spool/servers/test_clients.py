@@ -9,7 +9,6 @@ from roque.frames.cards import BLOCK
 from roque.spool.servers import HipercamServer, UltracamServer
 from tests.support.proxy import Proxy
 
-pytest_plugins = ["tests.support.file_servers"]
 NEXT = {"action": "get_next"}
 
 

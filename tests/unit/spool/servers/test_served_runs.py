@@ -16,7 +16,6 @@ from tests.support.file_servers import stand_in
 from tests.support.hipercam import make_run
 from tests.support.proxy import Proxy
 
-pytest_plugins = ["tests.support.file_servers"]
 LOCAL = {"hs": "hl", "us": "ul"}
 RUNS = [("hs", "run0001"), ("hs", "run0002"), ("us", "run002"), ("us", "run005")]
 
