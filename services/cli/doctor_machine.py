@@ -124,6 +124,8 @@ def _incoming(settings: Settings) -> Iterator[Finding]:
     if not settings.watched:
         yield warn("incoming", "no folder is watched", "name folders in the setting incoming, or when 'roque up' is started")
     for folder in settings.watched:
+        if folder == settings.spool:
+            continue  # made when it is needed
         if not folder.is_dir():
             yield fail("incoming", f"{folder} is not there", "mount or make it, or correct the setting incoming")
         elif not os.access(folder, os.R_OK | os.X_OK):

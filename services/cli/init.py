@@ -29,6 +29,7 @@ EXAMPLES: dict[str, Any] = {
     "broker_url_file": "/run/secrets/broker_url",
     "products_url": "/data/products",
     "incoming": ["/data/incoming"],
+    "servers": ["hipercam://localhost:8007/", "ultracam://localhost:8007/"],
     "cameras": "/data/cameras",
     "health_port": 9180,
 }

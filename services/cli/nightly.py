@@ -36,6 +36,7 @@ def reduce_folder(app: App, folder: Path, hints: dict[str, Any]) -> None:
     settings = app.settings.model_copy(
         update={
             "incoming": [folder],
+            "servers": [],
             "silent_seconds": 0.0,
             "hints": hints,
             "urgent": True,

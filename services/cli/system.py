@@ -146,7 +146,8 @@ def _environment(settings: Settings) -> dict[str, str]:
     """The settings of this process for another one."""
     given = {
         "home": str(settings.folder),
-        "incoming": json.dumps([str(path) for path in settings.watched]),
+        "incoming": json.dumps([str(path.expanduser().absolute()) for path in settings.incoming]),
+        "servers": json.dumps(settings.servers),
         "workers": str(settings.workers),
         "poll_seconds": repr(settings.poll_seconds),
         "silent_seconds": repr(settings.silent_seconds),

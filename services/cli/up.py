@@ -30,12 +30,14 @@ def up(app: App, incoming: tuple[Path, ...], *, until_idle: bool) -> None:
     from services.cli.system import System, only_one
 
     settings = app.settings.model_copy(update={"incoming": list(incoming)}) if incoming else app.settings
-    if not settings.incoming:
-        raise click.UsageError("no folder to watch: name one, or set 'incoming' in settings.toml of the home folder")
+    if not settings.watched:
+        raise click.UsageError(
+            "no folder to watch: name one, or set 'incoming' or 'servers' in the home folder's settings.toml"
+        )
     stop = stop_on_signals()
     with only_one(settings):
         idle = Idle(app.new_record, settings)
-        watched = ", ".join(str(path) for path in settings.watched)
+        watched = ", ".join(str(path) for path in [*settings.watched, *settings.servers])
         app.say(f"watching {watched}; everything is kept in {settings.folder}; Ctrl-C stops")
         with System(settings, ("ingest", "planner", "worker")) as system:
             while not stop.wait(0.5):

@@ -11,6 +11,7 @@ from roque.errors import Transient
 from roque.instruments import known_cameras
 from roque.settings import Settings
 from roque.telemetry import logger
+from services.ingest.servers import follow_servers
 from services.ingest.watch import Watch
 
 __all__ = ["work"]
@@ -29,9 +30,13 @@ def work(settings: Settings, stop: threading.Event) -> None:
     known = known_cameras(settings.cameras)
     for problem in known.problems:
         logger.warning("camera_not_known", error=str(problem))
+    ended = threading.Event()
+    followers = follow_servers(settings, ended)
     watch = Watch(record, settings, known.cameras, stop)
     full_look = time.monotonic()
     while not stop.is_set():
+        if not all(follower.is_alive() for follower in followers):
+            raise RuntimeError("a file server is followed no more: why stands above")  # and is again, by a new process
         try:
             if time.monotonic() < full_look:
                 watch.look_for_news()
@@ -42,4 +47,7 @@ def work(settings: Settings, stop: threading.Event) -> None:
             logger.warning("ingest_waits", error=str(error))
             stop.wait(1.0)
         stop.wait(settings.poll_seconds)
+    ended.set()
+    for follower in followers:
+        follower.join(5.0)
     record.close()

@@ -18,6 +18,7 @@ from roque.secret_files import check_address, read_address
 __all__ = ["Settings", "load_settings"]
 
 _DATABASES = ("postgresql", "sqlite")
+_SERVERS = ("hipercam", "ultracam")
 _BROKERS = ("amqp", "amqps", "memory")
 
 
@@ -33,6 +34,9 @@ class Settings(BaseSettings):
     broker_url_file: Path | None = Field(None, description="file that holds broker_url; only its owner may read it")
     products_url: str | None = Field(None, description="folder of products; default 'products' in the home folder")
     incoming: list[Path] = Field(default_factory=list, description="folders that are watched for raw files")
+    servers: list[str] = Field(
+        default_factory=list, description="camera file servers whose runs are copied and taken up: hipercam:// or ultracam://"
+    )
     cameras: Path | None = Field(None, description="folder of the observatory's own camera descriptions (TOML)")
     workers: int = Field(2, ge=1, le=64, description="pool processes of the worker")
     poll_seconds: float = Field(0.25, gt=0, le=60, description="seconds between two looks at the incoming folders")
@@ -53,8 +57,13 @@ class Settings(BaseSettings):
 
     @property
     def watched(self) -> list[Path]:
-        """The incoming folders, absolute."""
-        return [_absolute(path) for path in self.incoming]
+        """Folders that are watched, absolute: the incoming ones, and that of runs copied from file servers."""
+        return [*(_absolute(path) for path in self.incoming), *([self.spool] if self.servers else [])]
+
+    @property
+    def spool(self) -> Path:
+        """Folder of runs that are copied from file servers."""
+        return self.folder / "spool"
 
     @property
     def database(self) -> str:
@@ -89,6 +98,8 @@ class Settings(BaseSettings):
     def _addresses_can_be_used(self) -> Self:
         """Say at the start what would go wrong later."""
         _ = self.database, self.broker
+        for server in self.servers:
+            _check_server(server)
         return self
 
     def _address(self, setting: str, schemes: Collection[str]) -> str | None:
@@ -123,6 +134,21 @@ class Settings(BaseSettings):
         home = init_settings().get("home") or env_settings().get("home") or cls.model_fields["home"].default
         file = Path(str(home)).expanduser() / "settings.toml"
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=file)
+
+
+def _check_server(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in _SERVERS and bool(parts.hostname) and "@" not in parts.netloc and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or parts.query or parts.fragment:
+        shown = url.rpartition("@")[2][:80]  # what stands before may be a password
+        raise BadInput(
+            f"{shown!r} is not the address of a camera file server",
+            place="setting servers",
+            remedy="write hipercam://HOST:PORT/ or ultracam://HOST:PORT/",
+        )
 
 
 def _absolute(path: Path) -> Path:
