@@ -18,6 +18,7 @@ from roque.archive.recipes import digest
 from roque.calibration.apply import Masters
 from roque.errors import BadInput, Superseded
 from roque.instruments import cameras
+from roque.instruments.known import named
 from roque.jobs.handlers import Context, JobSnapshot, Outcome
 from roque.jobs.kinds import ALGORITHM, Kind, PrepareReduction
 from roque.jobs.outbox import clock, emit
@@ -58,7 +59,7 @@ def prepare(context: Context, job: JobSnapshot) -> Outcome:
         frames = list(readable_frames(source, 1, number, lost, job.go_on))
         if not frames:
             raise lost[0]
-        settled = settle(run, row, frames, masters, wanted.hints, known[run.instrument.name].as_in(run.header))
+        settled = settle(run, row, frames, masters, wanted.hints, named(run.instrument.name, known).as_in(run.header))
     return _outcome(run, row, settled, wanted, references, contents)
 
 

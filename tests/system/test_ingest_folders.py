@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from roque.instruments import cameras
 from roque.instruments.plugins import plugins
 from roque.registration import batch, failures
 from roque.settings import Settings, load_settings
+from services.ingest.app import work
 from services.ingest.watch import Watch
 from tests.support.described import image
 from tests.support.plugged import RUN, install
@@ -332,3 +334,19 @@ def test_a_plug_in_is_watched_as_roques_own_formats_and_its_mistakes_are_those_o
     assert found["run8"].state == "failed"
     assert "ZeroDivisionError" in str(found["run8"].problems)
     assert found["HATP-32_Clear_65x50"].state == "complete"
+
+
+def test_ingest_goes_on_with_the_cameras_that_it_can_use_and_says_which_it_cannot(record, settings, tmp_path, incoming, capsys):
+    (tmp_path / "cameras").mkdir()
+    (tmp_path / "cameras" / "half.toml").write_text("name = 'half'\nseeing = good\n")
+    image(incoming / "a.fits")
+    stop = threading.Event()
+    worker = threading.Thread(target=work, args=(settings.model_copy(update={"cameras": tmp_path / "cameras"}), stop))
+    worker.start()
+    until = time.monotonic() + 30
+    while not runs(record) and time.monotonic() < until:
+        time.sleep(0.05)
+    stop.set()
+    worker.join(30)
+    assert [run.state for run in runs(record)] == ["complete"]
+    assert "half.toml, line 2, column 10" in capsys.readouterr().out
