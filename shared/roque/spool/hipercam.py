@@ -156,8 +156,11 @@ class HipercamRun:
 
     def refresh(self) -> int:
         """Look again at a run that may have grown, and give `available`."""
+        before = self.available
         self._raw.refresh()
         self._info = None
+        if self.available < before:
+            self._blocks.clear()
         return self.available
 
     def frame(self, number: int) -> Frame:
@@ -343,13 +346,31 @@ class HipercamRun:
         # the numbers of the last two frames may be told better once more have come
         if block is not None and block.upto >= min(last + 2, self.available):
             return block
+        found = None if block is None else self._grown(block, first, last)
+        self._blocks[b] = found = found or self._whole_block(first, last)
+        return found
+
+    def _whole_block(self, first: int, last: int) -> _Block:
         before, after = max(1, first - 2), min(last + 2, self.available)
         stamps = self._stamps(before, after)
         number, junk = frame_numbers(stamps.counter, before)
         inner = slice(first - before, last - before + 1)
-        found = exposures(stamps, number, junk, self.read_out).cut(inner)
-        self._blocks[b] = block = _Block.of(found, after)
-        return block
+        return _Block.of(exposures(stamps, number, junk, self.read_out).cut(inner), after)
+
+    def _grown(self, block: _Block, first: int, last: int) -> _Block | None:
+        """Add frames that have come to a block, which others hand on at once; None where it is to be told as a whole."""
+        kept = block.upto - 1 - first  # frames of which both neighbours on each side were known
+        before, after = first + kept - 4, min(last + 2, self.available)
+        if before < first:
+            return None
+        stamps = self._stamps(before, after)
+        number, junk = frame_numbers(stamps.counter, before)
+        # the first two of these say of themselves what they say without all of their neighbours; if the next two are junk,
+        # those after them may be numbered on from one further back
+        if junk[2:4].all():
+            return None
+        new = _Block.of(exposures(stamps, number, junk, self.read_out).cut(slice(4, last - before + 1)), after)
+        return block.followed_by(new, kept)
 
     def _alone(self, number: int) -> _Block:
         """Times of a frame, the same as in its block, without a look at other frames where they say nothing.
@@ -394,6 +415,11 @@ class _Block:
         frames = list(zip(e.number.tolist(), e.day.tolist(), e.fraction.tolist(), e.fault.tolist(), strict=True))
         columns: list[Any] = [a.tolist() for a in (e.mjd_int, e.mjd_frac, e.exposure, e.time_ok, e.data_ok)]
         return cls(e, upto, frames, list(zip(*columns, strict=True)))
+
+    def followed_by(self, other: _Block, kept: int) -> _Block:
+        """Put the frames of another after the first of these."""
+        times = self.times.cut(slice(kept)).followed_by(other.times)
+        return _Block(times, other.upto, self.frames[:kept] + other.frames, self.ccds[:kept] + other.ccds)
 
 
 def _headers(header: Header, setup: ReadOut, file: str) -> tuple[Header, list[Header]]:

@@ -92,6 +92,10 @@ class Exposures:
         """Keep a range of the frames."""
         return Exposures(*(getattr(self, f.name)[part] for f in fields(self)))
 
+    def followed_by(self, other: Exposures) -> Exposures:
+        """Put other frames after these."""
+        return Exposures(*(np.concatenate([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self)))
+
 
 def read_stamps(raw: bytes) -> Stamps:
     """Decode the last 36 bytes of each of a number of frames.

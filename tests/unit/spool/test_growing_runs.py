@@ -144,6 +144,32 @@ def test_iteration_gives_what_comes_meanwhile_and_waits_for_nothing(tmp_path, wh
         assert seen == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_growing_run_tells_at_each_moment_what_one_opened_then_would(tmp_path, seed):
+    """Frames dropped, counters damaged one by one and in rows, at any number of frames seen so far; also one cut again."""
+    rng, n = np.random.default_rng(seed), 700
+    counters = np.arange(n) + np.cumsum(rng.random(n) < 0.03)
+    for at in rng.integers(0, n - 12, 12):
+        counters[at : at + rng.integers(1, 12)] = rng.choice([0, 7, 10**6, 2**31])
+    raw = make_run(n, windows=((4, 2, 20, (1, 2, 3, 4)),), counters=counters.tolist(), cards={"ESO DET NSKIPS2": 2})
+    whole, path = raw.write(tmp_path / "whole.fits"), tmp_path / "run0001.fits"
+    data, head = whole.read_bytes(), len(raw.header())
+    path.write_bytes(data[:head])
+    there = 0
+    with data_source("hl", path) as run:
+        while there < n:
+            there = min(n, there + int(rng.choice([1, 1, 2, 3, 17, 200]))) if rng.random() > 0.03 else there // 2
+            path.write_bytes(data[: head + there * raw.frame_bytes])
+            assert run.refresh() == there
+            asked = rng.integers(1, there + 1, 3).tolist() if there else []
+            numbers = [run.frame(place).number for place in asked]
+            with data_source("hl", path) as opened:
+                assert numbers == [opened.frame(place).number for place in asked]
+                if rng.random() < 0.3:
+                    np.testing.assert_array_equal(run.times(), opened.times())
+                    assert [str(p) for p in run.problems] == [str(p) for p in opened.problems]
+
+
 @pytest.mark.parametrize("source", ["hl", "ul"])
 def test_first_0_gives_the_newest_frame_alone_whenever_there_is_a_newer_one(tmp_path, whole, golden, source):
     if source == "hl":
