@@ -74,7 +74,8 @@ class HipercamServer:
         """Give the run's FITS header, card after card, with END and padding if the server has them."""
         text = self._ask(lambda: {"action": "get_hdr"}, str, _MOST_HEADER, "get_hdr")
         if not text.isascii():
-            raise BadInput("the header holds characters that FITS has not", file=self.name, place="get_hdr")
+            message, remedy = "the header holds characters that FITS has not", "look after the server, or copy the run's file"
+            raise BadInput(message, file=self.name, place="get_hdr", remedy=remedy)
         self._header = text
         return text
 

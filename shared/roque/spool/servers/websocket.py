@@ -94,7 +94,7 @@ class WebSocket:
         refused = self._protocol.handshake_exc or self._protocol.parser_exc
         if isinstance(refused, InvalidStatus) and refused.response.status_code >= 500:
             raise httpcore.ConnectError(str(refused))
-        if data and refused is not None:
+        if refused is not None and (data or isinstance(refused, InvalidStatus)):
             raise Nonsense(f"no WebSocket: {refused}")
         self._flush()
         if not self._messages and self._protocol.state in {State.CLOSING, State.CLOSED}:

@@ -171,7 +171,7 @@ def _told(error: Exception, allowance: Allowance, file: str, place: str) -> Roqu
     if isinstance(error, httpcore.ConnectError):
         why = str(error).lower() or "no connection"
         return Unreachable(f"the file server does not answer ({why})", file=file, place=place, remedy=_REMEDY)
-    if allowance.ended:
+    if allowance.ended and not isinstance(error, Nonsense):
         message = "the file server closed the connection in the middle of its answer, twice"
         return Unreachable(message, file=file, place=place, remedy=_REMEDY)
     remedy = "check that the address is that of this camera's file server"
