@@ -120,7 +120,7 @@ def check(app: App, files: tuple[Path, ...], name: str | None, *, as_json: bool)
         if as_json:
             json_line(plain(found))
         else:
-            print_checked(found)
+            print_checked(found, asked=given is not None)
         if found.error is not None:
             worst = max(worst, report(found.error, app))
     return max(worst, _say_problems(app))

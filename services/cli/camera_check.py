@@ -28,10 +28,10 @@ _ORIGINS = {
 _LAST = ("limits", "middle", "last", "bad_times", "header", "windows", "expected", "source")
 
 
-def print_checked(found: Checked) -> None:
-    """Print how a file is understood, for people."""
+def print_checked(found: Checked, *, asked: bool = False) -> None:
+    """Print how a file is understood, for people; `asked`: as a file of the camera that was asked for."""
     click.secho(str(found.path), bold=True)
-    _print_camera(found)
+    _print_camera(found, asked=asked)
     if found.readings:
         click.echo()
         titles = [("RULE", False), ("IN THE FILE", True), ("BECOMES", True), ("FROM", False), ("NOTE", True)]
@@ -63,14 +63,14 @@ def as_json(found: Checked) -> dict[str, Any]:
     }
 
 
-def _print_camera(found: Checked) -> None:
+def _print_camera(found: Checked, *, asked: bool) -> None:
     told = next((t for t in found.trials if found.camera and t.camera == found.camera.name), None)
     if found.camera is None:
         field("camera", "none is known that writes such a file", style="red")
     elif told is not None:
         field("camera", f"{found.camera.name}, since {_said(told)}")
     else:
-        field("camera", f"{found.camera.name}{', as was asked for' if found.readings else ''}")
+        field("camera", f"{found.camera.name}, {'as was asked for' if asked else 'told by its reader'}")
     for trial in [t for t in found.trials if t is not told and t.conditions][:_MISSES]:
         why = "it has fewer conditions" if trial.matches else " and ".join(str(c) for c in trial.conditions if not c.met)
         field("not", f"{trial.camera}: {why}")

@@ -183,9 +183,10 @@ class TimeRule:
 
     def _utc(self, header: Header, file: str) -> tuple[int, float]:
         if self.format == "iso":
-            found = parse_iso(self.value.needed_text(header, file), self.zone)
-            if found is None:
-                raise self.value.missing(header, file, "a date and time")
+            text = self.value.needed_text(header, file)
+            found = parse_iso(text, self.zone)
+            if found is None or ":" not in text:  # all frames of a night would have the same time
+                raise self.value.missing(header, file, "a date and time of day")
             return found
         number = self.value.needed_number(header, file)
         if self.format == "unix":

@@ -86,7 +86,7 @@ def check(path: Path, cameras: Mapping[str, CameraDescription], camera: CameraDe
 
 def _look(found: Checked, cameras: Mapping[str, CameraDescription], cache: Path) -> None:
     given = found.camera
-    if not is_described(found.path, cameras, cache) and (given is None or given.header is None):
+    if given.header is None if given is not None else not is_described(found.path, cameras, cache):
         _look_at_run(found, cameras, cache)
         return
     header, shape = merged_header(found.path, cache)
@@ -125,12 +125,15 @@ def _look(found: Checked, cameras: Mapping[str, CameraDescription], cache: Path)
 
 def _look_at_run(found: Checked, cameras: Mapping[str, CameraDescription], cache: Path) -> None:
     """Let the reader of a raw run or an hcm file tell what it finds."""
-    if found.camera is None:
+    kind, camera = (found.camera.source, found.camera) if found.camera is not None else ("", None)
+    files: tuple[Path, ...] = (found.path,)
+    if camera is None:
         found.trials = _trials(found.path, cameras, cache)
-    told = inspect(found.path, cameras, cache)
-    camera = found.camera = found.camera or cameras.get(told.camera)
-    files = told.files or told.members or (found.path,)
-    with data_source(told.source, files if told.source in {"ul", "hf"} else found.path, camera=camera, cache=cache) as source:
+        told = inspect(found.path, cameras, cache)
+        kind, camera, files = told.source, cameras.get(told.camera), told.files or files
+        found.camera = camera
+    several = kind in {"ul", "hf"} and found.path.suffix.lower() != ".lis"
+    with data_source(kind, files if several else found.path, camera=camera, cache=cache) as source:
         info, times = source.info, source.times()
         found.warnings += [str(problem) for problem in source.problems]
         found.facts = _facts(info, times, source.available) | ({"limits": _limits(camera)} if camera else {})

@@ -137,6 +137,23 @@ def test_what_has_its_own_reader_is_told_by_it(ask, golden_runs, file, camera, s
     assert "CCD 1" in ask("check", golden_runs / file).stdout
 
 
+def test_a_raw_run_can_be_said_to_be_another_cameras(ask, golden_runs, golden):
+    said = ask("check", "--camera", "hipercam", golden_runs / "run0008.fits")
+    assert said.exit_code == 0, said.output
+    assert "hipercam, as was asked for" in said.stdout
+    found = one(ask("check", "--json", "--camera", "ultracam-vlt", golden / "ultracam" / "run002.xml"))
+    assert (found["camera"], found["facts"]["frames"]) == ("ultracam-vlt", 21)
+    wrong = ask("check", "--camera", "hipercam", golden / "foreign" / "pt5m" / "raw" / "pt5m_1.fits")
+    assert wrong.exit_code == 1
+    assert "pt5m_1.fits" in wrong.stderr
+
+
+def test_a_list_of_frames_is_told_by_them(ask, golden_runs, tmp_path):
+    (tmp_path / "two.lis").write_text(f"{golden_runs / 'run0008_001.hcm'}\n{golden_runs / 'run0008_003.hcm'}\n")
+    found = one(ask("check", "--json", tmp_path / "two.lis"))
+    assert (found["facts"]["source"], found["facts"]["run"], found["facts"]["frames"]) == ("hf", "two", 2)
+
+
 def test_runs_of_ultracam_are_told_by_their_xml(ask, golden, tmp_path):
     for name in ("run002.xml", "run002.dat"):
         packed = next((golden / "ultracam").rglob(f"{name}*"))

@@ -133,3 +133,5 @@ def test_a_date_without_its_time_of_day_is_no_time():
     with pytest.raises(BadInput, match="keyword UTSTART is missing") as error:
         rule.middle({"DATE-OBS": "2020-01-02"}, 1.0, "a.fits")
     assert error.value.place == "keyword UTSTART"
+    with pytest.raises(BadInput, match="does not give a date and time of day"):
+        TimeRule(Rule(("DATE-OBS",))).middle({"DATE-OBS": "2020-01-02"}, 1.0, "a.fits")
