@@ -39,8 +39,7 @@ def open_run(values: Values) -> FrameSource:
 
     if from_list(values):
         return data_source("hf", hcm_names(values["flist"]))
-    run = values["run"].removesuffix(".fits")
-    return data_source(values["source"], f"{run}.fits" if values["source"] == "hl" else run, values["first"])
+    return data_source(values["source"], values["run"].removesuffix(".fits"), values["first"])
 
 
 def hcm_names(path: Path) -> list[Path]:

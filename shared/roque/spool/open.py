@@ -41,7 +41,7 @@ def data_source(
         reader of a plug-in.
     resource : path or sequence of paths
         The run; of 'ul' one of its files, both, or their path without ending (.dat.old: the original of a corrected .dat, where
-        there is one); on a server its name. Files may be compressed (.gz, .fz).
+        there is one); on a server its name. The ending .fits or .lis may be left out. Files may be compressed (.gz, .fz).
     first : int
         Place of the first frame that iteration gives, from 1; 0: the newest frame alone, while there is a newer one. Of 'ul',
         stamps before it are not used for times.
@@ -64,13 +64,15 @@ def data_source(
         There is no such run or source.
     """
     if source == "hl":
-        return _open_hipercam(_single(resource), first, camera or load_camera("hipercam"), cache)
+        path = _with_ending(_single(resource), ".fits", ".fits.gz", ".fits.fz")
+        return _open_hipercam(path, first, camera or load_camera("hipercam"), cache)
     if source in SERVED:
         return _open_served(source, _run_name(resource), first, camera)
     if source == "ul":
         return _open_ultra(resource, first, camera, cache)
     if source == "hf":
-        return HcmList(resource, first, camera or load_camera("other"), cache)
+        files = _with_ending(Path(resource), ".lis") if isinstance(resource, str | os.PathLike) else resource
+        return HcmList(files, first, camera or load_camera("other"), cache)
     if source == "fits":
         paths = [resource] if isinstance(resource, str | os.PathLike) else list(resource)
         if not paths:
@@ -87,6 +89,13 @@ def _single(resource: Resource) -> Path:
     if len(resource) != 1:
         raise BadInput(f"{len(resource)} files for a run that is one file", remedy="name one")
     return Path(resource[0])
+
+
+def _with_ending(path: Path, *endings: str) -> Path:
+    """Path of a file that may be called without its ending: the first of these that is there."""
+    names = [path, *(path.with_name(f"{path.name}{ending}") for ending in endings)]
+    # where there is none, what is missed is the plain file
+    return next((name for name in names if name.is_file()), path if path.suffix else names[1])
 
 
 def _run_name(resource: Resource) -> str:

@@ -276,7 +276,7 @@ def test_a_list_that_gains_names_before_their_files_is_followed(tmp_path, golden
         steps += writer.pieces(tmp_path / f"run002_{n:03d}.hcm", tmp_path / f"made_{n:03d}.hcm", seed=n, n=5)
         first = at - 7
     process = writer.start(tmp_path / "plan", steps)
-    with data_source("hf", lis) as run:
+    with data_source("hf", tmp_path / "night") as run:
         same(list(follow(run, tmax=2.0)), "hf", [tmp_path / f"made_{n:03d}.hcm" for n in range(1, 6)])
     assert process.wait() == 0
 

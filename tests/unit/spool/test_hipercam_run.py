@@ -302,6 +302,18 @@ def test_a_compressed_run_is_read_as_if_it_were_not(make_raw, tmp_path):
             np.testing.assert_array_equal(run.frame(2).ccds["1"].windows["E1"].data, upright(raw.pixels[1][0], "1", "E"))
 
 
+@pytest.mark.parametrize("there", ["run0001.fits", "run0001.fits.gz", "run0001"])
+def test_a_run_is_found_by_its_name_alone(make_raw, tmp_path, there):
+    plain = make_raw(3).write(tmp_path / "plain").read_bytes()
+    (tmp_path / there).write_bytes(gzip.compress(plain) if there.endswith("gz") else plain)
+    with data_source("hl", str(tmp_path / "run0001")) as run:
+        assert (run.info.name, run.available) == ("run0001", 3)
+    for name in ("run0002", "run0002.fits"):
+        with pytest.raises(NotFound) as error:
+            data_source("hl", tmp_path / name)
+        assert error.value.file == str(tmp_path / "run0002.fits")
+
+
 @pytest.mark.parametrize(
     ("cards", "place"),
     [
