@@ -50,6 +50,8 @@ def warm(folder: Path) -> Iterator[str]:
         recipe = default_recipe(camera, found, binning=1)
         yield "profile fits and extraction"
         measured, _, _ = Reducer(recipe, found.apertures, masters).reduce_range(frames[:2])
+        yield "fits to groups of stars"
+        Reducer(recipe.changed({"psf_photom.use_psf": True}), found.apertures, masters).reduce_range(frames[:2])
         yield "averages and targets"
         _averages(frames, masters)
         yield "logs"

@@ -155,19 +155,36 @@ def test_a_parallel_reduction_is_logged_group_by_group_and_ccd_by_ccd(hcam):
     assert order == [(c, str(f)) for group in (range(1, 8), range(8, 15)) for c in "12345" for f in group]
 
 
+def changed(file, line):
+    """Text of a reduce file in which a line is another."""
+    key = line.split(" = ")[0]
+    return "\n".join(line if row.startswith(f"{key} =") else row for row in file.read_text().splitlines()) + "\n"
+
+
+def test_fluxes_may_come_from_profile_fits(hcam, tmp_path):
+    """The HiPERCAM pipeline itself cannot do that any more: its own fluxes of apertures are what there is to compare."""
+    by = {}
+    for name, use in (("aperture", "no"), ("psf", "yes")):
+        (tmp_path / f"{name}.red").write_text(changed(tmp_path / "A_moffat.red", f"use_psf = {use}"))
+        assert hcam("reduce", "run=run0004", "last=5", "trim=no", f"rfile={name}", f"log={name}", "lplot=no", "implot=no")[0] == 0
+        by[name] = Hlog.from_ascii(tmp_path / f"{name}.log")
+    for ccd in by["aperture"]:
+        fitted, summed = by["psf"][ccd], by["aperture"][ccd]
+        outside = 0.15 * summed["counts_1"]  # light that the aperture leaves out
+        assert np.all(np.abs(fitted["counts_1"] - summed["counts_1"]) < outside + 4.0 * summed["countse_1"]), ccd
+        assert np.all(fitted["countse_1"] < 1.2 * summed["countse_1"])
+
+
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("use_psf = yes", "profile fits"),
         ("version = 20200318", "rupdate"),
         ("gain = 0", "positive"),
         ("aperfile = no", "no.ape"),
     ],
 )
 def test_a_reduce_file_that_cannot_be_followed_is_refused(hcam, tmp_path, line, problem):
-    key = line.split(" = ")[0]
-    text = (tmp_path / "A_moffat.red").read_text().splitlines()
-    (tmp_path / "bad.red").write_text("\n".join(line if row.startswith(f"{key} =") else row for row in text) + "\n")
+    (tmp_path / "bad.red").write_text(changed(tmp_path / "A_moffat.red", line))
     status, _, err = hcam("reduce", "run=run0004", "trim=no", "rfile=bad", "log=x", "lplot=no", "implot=no")
     assert status in (1, 4)
     assert problem in err

@@ -65,7 +65,6 @@ def reduce(values: Values, tell: Tell) -> None:
       roque hcam reduce run=run0012 first=1 trim=no rfile=run0012 log=run0012 \\\\
     """
     from roque import __version__
-    from roque.errors import BadInput
     from roque.lightcurves.log_writer import LogHeader, write_log
     from roque.photometry.apertures import read_apertures
     from roque.photometry.recipe import Recipe
@@ -80,9 +79,6 @@ def reduce(values: Values, tell: Tell) -> None:
     if values["lplot"] or values["implot"]:
         tell.say("nothing is drawn while reducing: 'roque hcam plog' draws the log")
     recipe = Recipe.from_reduce_file(file)
-    if recipe.psf_photom.use_psf:
-        place = "[psf_photom] use_psf"
-        raise BadInput("photometry by profile fits is not offered", file=file.name, place=place, remedy="set it to no")
     reducer = Reducer(recipe, apertures, _masters(file), **_detector_frames(recipe))
     header = LogHeader(
         version=f"roque {__version__}",

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roque.frames import CCD
+from roque.photometry.kernels.blend import BlendMemory, BlendSettings
 from roque.photometry.kernels.ccd import COUNTS_COLUMN, Rows, make_rows, measure_ccd
 from roque.photometry.kernels.compiled import entry
 from roque.photometry.kernels.extraction import ExtractionMemory, ExtractionSettings
+from roque.photometry.kernels.psf import measure_psf
 from roque.photometry.kernels.tracking import START_BETA, START_FWHM, Stars, TrackMemory, TrackSettings
 from roque.photometry.measurements import Measurements, empty
 from roque.photometry.notes import Notes
@@ -35,6 +38,8 @@ class Setup:
     windows: NDArray[np.int64]
     """Row of each aperture's window in the table of `pixels`, -1 for none."""
     memory: tuple[TrackMemory, ExtractionMemory]
+    blend: tuple[BlendSettings, BlendMemory] | None = None
+    """For PSF photometry."""
 
 
 class Follower:
@@ -57,12 +62,8 @@ class Follower:
         self._values, self._shape = state.values.copy(), state.shape.copy()
         self._all_rows = make_rows(capacity, len(state.apertures))
         self.clear()
-        s = setup
         # numba would find out with each call which arrays these are, which takes as long as to measure a star
-        self._measure = entry(
-            measure_ccd, s.tracking, s.extraction, s.stars, s.pixels.table, s.windows, 0.0, self._values, self._shape,
-            *s.memory, self._all_rows, 0,
-        )  # fmt: skip
+        self._measure = entry(measure_ccd if setup.blend is None else measure_psf, *self._arguments(0.0, 0))
 
     def clear(self) -> None:
         """Forget the rows, but not the state."""
@@ -86,14 +87,17 @@ class Follower:
         BadInput
             The pixels cannot be had.
         """
-        s = self.setup
-        scale = s.pixels.point(ccd)
-        self._measure(
-            s.tracking, s.extraction, s.stars, s.pixels.table, s.windows, scale, self._values, self._shape, *s.memory,
-            self._all_rows, len(self.blocks),
-        )  # fmt: skip
+        self._measure(*self._arguments(self.setup.pixels.point(ccd), len(self.blocks)))
         self.blocks.append(block)
         self._times.append((number, ccd.mjd_int, ccd.mjd_frac, ccd.time_ok, ccd.exposure))
+
+    def _arguments(self, scale: float, row: int) -> tuple[Any, ...]:
+        s = self.setup
+        blend, blend_memory = ((), ()) if s.blend is None else ((s.blend[0],), (s.blend[1],))
+        return (
+            s.tracking, s.extraction, *blend, s.stars, s.pixels.table, s.windows, scale, self._values, self._shape, *s.memory,
+            *blend_memory, self._all_rows, row,
+        )  # fmt: skip
 
     @property
     def start(self) -> tuple[float, float]:

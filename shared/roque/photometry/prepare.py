@@ -10,6 +10,7 @@ import numpy as np
 
 from roque.frames import Geometry
 from roque.photometry.apertures import Aperture
+from roque.photometry.kernels.blend import BlendSettings
 from roque.photometry.kernels.extraction import ExtractionMemory, ExtractionSettings, make_extraction_memory
 from roque.photometry.kernels.fit import FitSettings, make_fit_memory
 from roque.photometry.kernels.profiles import GAUSSIAN, MOFFAT
@@ -18,7 +19,9 @@ from roque.photometry.kernels.tracking import Stars, TrackMemory, TrackSettings
 from roque.photometry.kernels.windows import make_patch
 from roque.photometry.recipe import Recipe
 
-__all__ = ["extraction_settings", "make_memory", "make_stars", "track_settings"]
+__all__ = ["blend_settings", "extraction_settings", "make_memory", "make_stars", "track_settings"]
+
+_USUAL_BETA = 2.5  # of Moffat profiles where the stars were followed with Gaussians (specification of PSF photometry)
 
 
 def track_settings(recipe: Recipe) -> TrackSettings:
@@ -63,6 +66,23 @@ def extraction_settings(recipe: Recipe, ccd: str) -> ExtractionSettings:
     )
 
 
+def blend_settings(recipe: Recipe) -> BlendSettings | None:
+    """Settings of fits to groups of stars; None for aperture photometry."""
+    p = recipe.psf_photom
+    if not p.use_psf:
+        return None
+    return BlendSettings(
+        method=MOFFAT if p.psf_model == "moffat" else GAUSSIAN,
+        beta=_USUAL_BETA,
+        ndiv=recipe.apertures.fit_ndiv,
+        half_width=p.fit_half_width,
+        link=p.gfac,
+        moving=p.positions == "variable",
+        position_error=p.position_error,
+        free_sky=p.background == "free",
+    )
+
+
 def make_stars(apertures: Mapping[str, Aperture]) -> Stars:
     """Apertures of a CCD as arrays."""
     labels, members = list(apertures), list(apertures.values())
@@ -86,7 +106,7 @@ def make_memory(recipe: Recipe, geometries: Iterable[Geometry], dtype: np.dtype[
         half_x = max(a.search_half_width, a.fit_half_width, sky + g.xbin)
         half_y = max(a.search_half_width, a.fit_half_width, sky + g.ybin)
         box = min(g.nx, int(2 * half_x / g.xbin) + 1) * min(g.ny, int(2 * half_y / g.ybin) + 1)
-        npixels = max(npixels, box)
+        npixels = max(npixels, g.nx * g.ny if recipe.psf_photom.use_psf else box)  # groups may be as large as the window
         noffsets = max(noffsets, a.fit_ndiv * max(g.xbin, g.ybin))
     tracking = TrackMemory(
         patch=make_patch(npixels, dtype),

@@ -108,7 +108,7 @@ def reduce_file_text(
             *_general(recipe),
             *_section("apertures", {"aperfile": aperfile, **dict(_values(recipe.apertures))}),
             *_section("extraction", {ccd: _line(e) for ccd, e in recipe.extraction.items()}),
-            *_section("psf_photom", dict(_values(recipe.psf_photom))),
+            *_section("psf_photom", dict(_values(recipe.psf_photom)[:5])),
             *_section("sky", dict(_values(recipe.sky))),
             *_calibration(recipe, names, detectors[0]),
             *_plots(plotted, apertures),

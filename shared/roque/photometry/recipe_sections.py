@@ -143,10 +143,14 @@ class FocalMask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PsfPhotometry:
-    """Settings of PSF photometry, as reduce files have them."""
+    """Settings of PSF photometry: the first five as reduce files have them, the others for recipes alone."""
 
     use_psf: bool = False
     psf_model: str = field(default="moffat", metadata=one_of("moffat", "gaussian"))
     gfac: float = field(default=3.0, metadata=above(0.0))
     fit_half_width: float = field(default=15.0, metadata=above(0.0))
     positions: str = field(default="fixed", metadata=one_of("fixed", "variable"))
+    position_error: float = field(default=0.0, metadata=least(0.0))
+    """How well places are known beforehand where they are variable, rms of x and of y in unbinned pixels; 0: not at all."""
+    background: str = field(default="fixed", metadata=one_of("fixed", "free"))
+    """Fixed: known from the sky annuli, within its error; free: fitted with the stars."""

@@ -14,12 +14,13 @@ from roque.frames import CCD, Frame, Geometry, Window
 from roque.frames.trim import AMPLIFIERS, trim
 from roque.photometry.apertures import Aperture
 from roque.photometry.follow import Follower, Setup, collect
+from roque.photometry.kernels.blend import make_blend_memory
 from roque.photometry.kernels.extraction import ExtractionMemory
 from roque.photometry.kernels.tracking import TrackMemory
 from roque.photometry.measurements import Measurements
 from roque.photometry.notes import Note, Notes
 from roque.photometry.pixels import PixelTable
-from roque.photometry.prepare import extraction_settings, make_memory, make_stars, track_settings
+from roque.photometry.prepare import blend_settings, extraction_settings, make_memory, make_stars, track_settings
 from roque.photometry.recipe import Recipe
 from roque.photometry.state import CcdState, State, first_state
 
@@ -200,6 +201,8 @@ class Reducer:
         pixels = PixelTable(name, ccd, used, calibrator)
         if pixels.dtype not in self._memory:
             self._memory[pixels.dtype] = make_memory(self._recipe, self._geometries, pixels.dtype)
+        blend = blend_settings(self._recipe)
+        noffsets = self._recipe.apertures.fit_ndiv * max((max(g.xbin, g.ybin) for g in self._geometries), default=1)
         return Setup(
             name=name,
             tracking=track_settings(self._recipe),
@@ -208,6 +211,7 @@ class Reducer:
             pixels=pixels,
             windows=np.array([-1 if label is None else used.index(label) for label in windows], np.int64),
             memory=self._memory[pixels.dtype],
+            blend=None if blend is None else (blend, make_blend_memory(len(self._apertures[name]), max(1, noffsets))),
         )
 
 

@@ -15,7 +15,16 @@ from roque.photometry.kernels.search import median
 from roque.photometry.kernels.sums import SumMemory, make_sum_memory, mean_and_rms
 from roque.photometry.kernels.windows import Patch
 
-__all__ = ["ExtractionMemory", "ExtractionSettings", "extract", "make_extraction_memory", "resize"]
+__all__ = [
+    "ExtractionMemory",
+    "ExtractionSettings",
+    "brightest",
+    "extract",
+    "make_extraction_memory",
+    "resize",
+    "sky_level",
+    "sky_pixels",
+]
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.floating[Any]]
@@ -152,15 +161,15 @@ def extract(
     flag = _edges(xfirst, yfirst, xbin, ybin, nx, ny, x, y, rtarg, rsky2, extra)
     size = math.sqrt(xbin * ybin)
     reach = rtarg + size / 2.0
-    peak, any_pixel = _brightest(patch.raw, xfirst, yfirst, xbin, ybin, nx, ny, x, y, reach, extra[:0])
+    peak, any_pixel = brightest(patch.raw, xfirst, yfirst, xbin, ybin, nx, ny, x, y, reach, extra[:0])
     if not any_pixel:
         memory.numbers[3] = flag | _NO_DATA | _NO_EXTRACTION
         return
     zero = patch.proc.dtype.type(0)
-    n = _sky_pixels(
+    n = sky_pixels(
         patch, xfirst, yfirst, xbin, ybin, nx, ny, x, y, rsky1, rsky2, rtarg, mask, extra, not settings.clipped, memory
     )
-    level, rms, skye, nsky = _sky(settings, n, patch.proc, memory)
+    level, rms, skye, nsky = sky_level(settings, n, patch.proc, memory)
     if nsky == 0:
         flag |= _NO_SKY
     # the peak is cut off, not rounded, in raw counts
@@ -256,7 +265,7 @@ def _span(centre: float, first: float, step: int, number: int, reach: float, ext
 
 
 @inner
-def _brightest(
+def brightest(
     raw: Counts,
     xfirst: float,
     yfirst: float,
@@ -287,7 +296,7 @@ def _brightest(
 
 
 @inner
-def _sky_pixels(
+def sky_pixels(
     patch: Patch,
     xfirst: float,
     yfirst: float,
@@ -331,7 +340,7 @@ def _sky_pixels(
 
 
 @inner
-def _sky(settings: ExtractionSettings, n: int, proc: Counts, memory: ExtractionMemory) -> tuple[Any, Any, float, int]:
+def sky_level(settings: ExtractionSettings, n: int, proc: Counts, memory: ExtractionMemory) -> tuple[Any, Any, float, int]:
     """Level of the sky, RMS, error of the level and number of pixels, level and RMS in the dtype of the data."""
     number = proc.dtype.type
     if n == 0:

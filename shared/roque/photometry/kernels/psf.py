@@ -1,0 +1,233 @@
+"""One CCD of one frame by fits of profiles: apertures moved, then fluxes fitted, groups of stars that overlap together."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roque.photometry.flags import Flag
+from roque.photometry.kernels.blend import BlendMemory, BlendSettings, fit_blend
+from roque.photometry.kernels.ccd import COUNTS_COLUMN, Rows
+from roque.photometry.kernels.compiled import inner, kernel
+from roque.photometry.kernels.extraction import (
+    ExtractionMemory,
+    ExtractionSettings,
+    brightest,
+    sky_level,
+    sky_pixels,
+)
+from roque.photometry.kernels.outcome import OK
+from roque.photometry.kernels.tracking import (
+    BETA_A,
+    MBETA,
+    MFWHM,
+    RSKY1,
+    RSKY2,
+    RTARG,
+    XE,
+    Stars,
+    TrackMemory,
+    TrackSettings,
+    X,
+    Y,
+    move_apertures,
+)
+from roque.photometry.kernels.windows import calibrate_box, cut_box
+
+__all__ = ["measure_psf"]
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+_NO_FWHM, _NO_EXTRACTION, _LOST = int(Flag.NO_FWHM), int(Flag.NO_EXTRACTION), int(Flag.LOST)
+_SATURATED, _NONLINEAR, _AT_EDGE = int(Flag.TARGET_SATURATED), int(Flag.TARGET_NONLINEAR), int(Flag.TARGET_AT_EDGE)
+_NO_SKY, _NO_DATA, _SKY_AT_EDGE = int(Flag.NO_SKY), int(Flag.NO_DATA), int(Flag.SKY_AT_EDGE)
+
+
+@kernel
+def measure_psf(
+    tracking: TrackSettings,
+    extraction: ExtractionSettings,
+    blend: BlendSettings,
+    stars: Stars,
+    table: Integers,
+    windows: Integers,
+    scale: float,
+    values: Floats,
+    ccd: Floats,
+    track_memory: TrackMemory,
+    memory: ExtractionMemory,
+    blend_memory: BlendMemory,
+    rows: Rows,
+    t: int,
+) -> None:
+    """Move all apertures of a CCD and fit the fluxes of their stars; row t of `rows` gets the results.
+
+    Parameters
+    ----------
+    tracking, extraction, blend : TrackSettings, ExtractionSettings, BlendSettings
+        How. Of the extraction count sky and levels.
+    stars, table, windows, scale, values, ccd, track_memory, memory, rows, t
+        As for `roque.photometry.kernels.ccd.measure_ccd`.
+    blend_memory : BlendMemory
+
+    Notes
+    -----
+    Where places are fitted, they and their errors are reported; apertures stay where they were moved.
+    """
+    move_apertures(tracking, stars, table, windows, scale, values, ccd, track_memory, rows.outcomes[t], rows.details[t])
+    shaped = ccd[MFWHM] > 0.0
+    for k in range(values.shape[0]):
+        out, numbers = rows.floats[t, k], rows.integers[t, k]
+        out[0], out[1], out[2], out[3] = ccd[MFWHM], ccd[MBETA], values[k, X], values[k, Y]
+        for i in range(XE, BETA_A + 2):
+            out[4 + i - XE] = values[k, i]
+        out[COUNTS_COLUMN : COUNTS_COLUMN + 4] = np.nan
+        numbers[:] = 0
+        if shaped:
+            _background(extraction, stars, table, windows[k], scale, values[k], k, track_memory, memory, blend_memory, numbers)
+        else:
+            numbers[3] = _NO_FWHM
+        if not tracking.strict and np.isnan(ccd[MFWHM]):
+            numbers[3] |= _LOST
+        blend_memory.taken[k] = numbers[3] & (_NO_FWHM | _NO_EXTRACTION) != 0
+    for k in range(values.shape[0]):
+        if not blend_memory.taken[k]:
+            n = _gather(blend.link * ccd[MFWHM], windows, values, k, blend_memory)
+            _fluxes(blend, table, windows[k], scale, values, ccd, n, track_memory, blend_memory, rows, t)
+
+
+@inner
+def _background(
+    settings: ExtractionSettings,
+    stars: Stars,
+    table: Integers,
+    w: int,
+    scale: float,
+    star: Floats,
+    k: int,
+    track_memory: TrackMemory,
+    memory: ExtractionMemory,
+    blend_memory: BlendMemory,
+    numbers: Integers,
+) -> None:
+    """Measure the sky around an aperture, and its brightest pixel."""
+    box, patch = track_memory.box, track_memory.patch
+    x, y, rtarg, rsky1, rsky2 = star[X], star[Y], star[RTARG], star[RSKY1], star[RSKY2]
+    if w < 0 or not cut_box(table, w, x, y, rsky2 + table[w, 2], rsky2 + table[w, 3], box):
+        numbers[3] = _NO_EXTRACTION
+        return
+    calibrate_box(table, w, box, scale, patch)
+    xbin, ybin, nx, ny = table[w, 2], table[w, 3], box[2], box[3]
+    xfirst, yfirst = table[w, 0] + xbin * (box[0] + 0.5) - 0.5, table[w, 1] + ybin * (box[1] + 0.5) - 0.5
+    mask = stars.mask[stars.mask_first[k] : stars.mask_first[k + 1]]
+    extra = stars.extra[stars.extra_first[k] : stars.extra_first[k + 1]]
+    reach = rtarg + math.sqrt(xbin * ybin) / 2.0
+    peak, any_pixel = brightest(patch.raw, xfirst, yfirst, xbin, ybin, nx, ny, x, y, reach, extra[:0])
+    if not any_pixel:
+        numbers[3] = _NO_DATA | _NO_EXTRACTION
+        return
+    n = sky_pixels(
+        patch, xfirst, yfirst, xbin, ybin, nx, ny, x, y, rsky1, rsky2, rtarg, mask, extra, not settings.clipped, memory
+    )
+    level, _, skye, nsky = sky_level(settings, n, patch.proc, memory)
+    nearest = min(
+        x - xfirst + xbin / 2.0, xfirst + xbin * (nx - 0.5) - x, y - yfirst + ybin / 2.0, yfirst + ybin * (ny - 0.5) - y
+    )
+    flag = _NO_SKY if nsky == 0 else 0
+    flag |= _SKY_AT_EDGE if nearest < rsky2 else 0
+    flag |= _AT_EDGE if nearest < rtarg else 0
+    flag |= _SATURATED if peak >= settings.saturation else 0
+    flag |= _NONLINEAR if peak >= settings.nonlinear else 0
+    numbers[0], numbers[2], numbers[3] = nsky, peak, flag
+    sky = blend_memory.sky[k]
+    sky[0], sky[1], sky[2] = level, skye, nsky
+
+
+@inner
+def _gather(distance: float, windows: Integers, values: Floats, first: int, memory: BlendMemory) -> int:
+    """Collect the stars of a window that hang together from one to the next; returns their number."""
+    members, taken = memory.members, memory.taken
+    members[0] = first
+    taken[first] = True
+    n, seen = 1, 0
+    while seen < n:
+        one = members[seen]
+        for k in range(values.shape[0]):
+            near = math.hypot(values[k, X] - values[one, X], values[k, Y] - values[one, Y]) < distance
+            if near and not taken[k] and windows[k] == windows[first]:
+                members[n] = k
+                taken[k] = True
+                n += 1
+        seen += 1
+    return n
+
+
+@inner
+def _fluxes(
+    settings: BlendSettings,
+    table: Integers,
+    w: int,
+    scale: float,
+    values: Floats,
+    ccd: Floats,
+    n: int,
+    track_memory: TrackMemory,
+    memory: BlendMemory,
+    rows: Rows,
+    t: int,
+) -> None:
+    """Fit the stars of a group and put fluxes, places, sky and flags into their rows."""
+    members, parameters, errors = memory.members, memory.parameters, memory.errors
+    xlow, xhigh, ylow, yhigh = np.inf, -np.inf, np.inf, -np.inf
+    level, variance, pixels = 0.0, 0.0, 0.0
+    for i in range(n):
+        k = members[i]
+        x, y = values[k, X], values[k, Y]
+        xlow, xhigh, ylow, yhigh = min(xlow, x), max(xhigh, x), min(ylow, y), max(yhigh, y)
+        parameters[2 + 3 * i], parameters[3 + 3 * i] = x, y
+        sky, skye, nsky = memory.sky[k]
+        if nsky > 0.0:
+            level += sky * nsky
+            variance += (skye * nsky) ** 2
+            pixels += nsky
+    xbin, ybin = table[w, 2], table[w, 3]
+    parameters[0] = level / pixels if pixels > 0.0 else 0.0
+    # the annuli of stars that overlap are mostly the same pixels: together they know no more than one of them
+    sky_error = math.sqrt(n * variance) / pixels if pixels > 0.0 else 0.0
+    box = track_memory.box
+    xhalf, yhalf = (settings.half_width + 1.0) * xbin, (settings.half_width + 1.0) * ybin
+    inside = cut_box(
+        table, w, 0.5 * (xlow + xhigh), 0.5 * (ylow + yhigh), 0.5 * (xhigh - xlow) + xhalf, 0.5 * (yhigh - ylow) + yhalf, box
+    )
+    if not inside:
+        box[2:] = 0  # no pixels, so no fit
+    calibrate_box(table, w, box, scale, track_memory.patch)
+    beta = ccd[MBETA] if ccd[MBETA] > 0.0 else settings.beta
+    status = fit_blend(
+        settings,
+        track_memory.patch,
+        table[w, 0] + xbin * (box[0] + 0.5) - 0.5,
+        table[w, 1] + ybin * (box[1] + 0.5) - 0.5,
+        xbin,
+        ybin,
+        box[2],
+        box[3],
+        n,
+        ccd[MFWHM],
+        beta,
+        sky_error,
+        memory,
+    )
+    for i in range(n):
+        out = rows.floats[t, members[i]]
+        if status != OK or (pixels == 0.0 and not settings.free_sky):
+            rows.integers[t, members[i], 3] |= _NO_EXTRACTION
+            continue
+        out[COUNTS_COLUMN], out[COUNTS_COLUMN + 1] = parameters[1 + 3 * i], errors[1 + 3 * i]
+        out[COUNTS_COLUMN + 2], out[COUNTS_COLUMN + 3] = parameters[0], errors[0]
+        if settings.moving:
+            out[2], out[3] = parameters[2 + 3 * i], parameters[3 + 3 * i]
+            out[4], out[5] = errors[2 + 3 * i], errors[3 + 3 * i]
