@@ -166,7 +166,8 @@ def test_fluxes_may_come_from_profile_fits(hcam, tmp_path):
     by = {}
     for name, use in (("aperture", "no"), ("psf", "yes")):
         (tmp_path / f"{name}.red").write_text(changed(tmp_path / "A_moffat.red", f"use_psf = {use}"))
-        assert hcam("reduce", "run=run0004", "last=5", "trim=no", f"rfile={name}", f"log={name}", "lplot=no", "implot=no")[0] == 0
+        words = ("run=run0004", "last=5", "trim=no", f"rfile={name}", f"log={name}", "lplot=no", "implot=no")
+        assert hcam("reduce", *words)[0] == 0
         by[name] = Hlog.from_ascii(tmp_path / f"{name}.log")
     for ccd in by["aperture"]:
         fitted, summed = by["psf"][ccd], by["aperture"][ccd]
