@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-import shlex
 import time
 
 import numpy as np
 import pytest
 
 from roque.frames.hcm import read_hcm
-from services.cli.main import cli
-from tests.support.file_servers import served_folder, stand_in
+from tests.support.file_servers import served_folder, stand_in, typing_hcam
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +27,7 @@ def typed(tmp_path, monkeypatch):
     def run(server, line):
         monkeypatch.setenv("HIPERCAM_DEFAULT_URL", server.hipercam)
         monkeypatch.setenv("ULTRACAM_DEFAULT_URL", server.ultracam)
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            try:
-                cli.main(["hcam", *shlex.split(line)], prog_name="roque")
-            except SystemExit as end:
-                status = end.code
-        return status, out.getvalue(), err.getvalue()
+        return typing_hcam(line)
 
     return run
 

@@ -1,19 +1,22 @@
-"""Camera file servers on the loopback address: the stand-in of the golden data, and one that misbehaves on request."""
+"""The stand-in for the camera file servers that comes with the golden data, and commands typed against it."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import shlex
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 
-__all__ = ["StandIn", "served_folder", "stand_in"]
+from services.cli.main import cli
+
+__all__ = ["StandIn", "served_folder", "stand_in", "typing_hcam"]
 
 
 class StandIn:
@@ -75,9 +78,12 @@ def served(golden, tmp_path) -> Iterator[StandIn]:
         yield server
 
 
-def eventually(true, seconds: float = 10.0) -> None:
-    """Wait until something holds."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
+def typing_hcam(line: str) -> tuple[int, str, str]:
+    """Type a line of `roque hcam` in the current folder; gives status, output and messages."""
+    out, err, status = io.StringIO(), io.StringIO(), 0
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            cli.main(["hcam", *shlex.split(line)], prog_name="roque")
+        except SystemExit as end:
+            status = int(end.code or 0)
+    return status, out.getvalue(), err.getvalue()

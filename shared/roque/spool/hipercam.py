@@ -156,7 +156,7 @@ class HipercamRun:
 
     def refresh(self) -> int:
         """Look again at a run that may have grown, and give `available`."""
-        before = self.available
+        before = 0 if self.remote else self.available
         self._raw.refresh()
         self._info = None
         if self.available < before:

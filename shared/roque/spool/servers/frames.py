@@ -63,7 +63,7 @@ class ServedFrames:
         """Make sure that a frame is there; `NotFound` where it is not."""
         if not self.holds(number):
             place = f"frame {number}"
-            if number <= (self._count or 0):
+            if 1 <= number <= (self._count or 0):
                 message = f"the server counts {self._count} frames, and does not give this one"
                 raise BadInput(message, file=self._name, place=place, remedy="look after the server")
             raise NotFound("the frame is not there, or not yet", file=self._name, place=place)
