@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from services.cli.app import App, pass_app
-from services.cli.options import reduction_options, run_argument, say_which
+from services.cli.options import at_barycentre, barycentric_options, reduction_options, run_argument, say_which
 from services.cli.output import json_line, json_option
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def hlog() -> None:
 )  # fmt: skip
 @click.option("--star", default="target", show_default=True, metavar="LABEL", help="For columns: the star.")
 @click.option("--against", metavar="LABEL", help="For columns: the star to divide by; default: the first other one.")
+@barycentric_options
 @reduction_options
 @click.option("--overwrite", is_flag=True, help="Replace files that are there.")
 @json_option
@@ -45,9 +46,11 @@ def export(
     output: Path,
     star: str,
     against: str | None,
+    position: str | None,
     reduction_name: str | None,
     recipe_name: str | None,
     *,
+    bjd: bool,
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -60,6 +63,7 @@ def export(
       roque hlog export run0012 --format fits --output papers/
       roque hlog export run0012 --format ascii --reduction a1b2c3d4
       roque hlog export run0012 --format columns --star 1 --against 2
+      roque hlog export run0012 --format fits --position 16:48:26.2,-03:24:00
     """
     from roque.archive.exports import load_export
     from roque.archive.names import find_reduction, find_run
@@ -67,7 +71,7 @@ def export(
     with app.record.reading() as session:
         reduction = find_reduction(session, find_run(session, name), reduction_name, recipe_name)
         say_which(app, reduction)
-        loaded = load_export(session, reduction, app.cameras)
+        loaded = at_barycentre(app, load_export(session, reduction, app.cameras), position, bjd=bjd)
         files = _write(loaded, form, output, star, against, overwrite=overwrite)
         about = {"name": loaded.run, "state": reduction.state, "reduction": loaded.reduction}
     if as_json:

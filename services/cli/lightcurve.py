@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
 from services.cli.app import App, pass_app
-from services.cli.options import make_way, reduction_options, run_argument, say_which
+from services.cli.options import (
+    at_barycentre,
+    barycentric_options,
+    make_way,
+    reduction_options,
+    run_argument,
+    say_which,
+)
 from services.cli.output import json_line, json_option
 
 __all__ = ["lightcurve"]
@@ -55,7 +63,7 @@ def plot(
       roque lightcurve plot run0012
       roque lightcurve plot run0012 --star 3 --ccd 2 --output star3.png
     """
-    _export(app, name, output, ".png", star, against, ccd, reduction_name, recipe_name, as_json=as_json)
+    _export(app, _Reduction(name, reduction_name, recipe_name), output, ".png", star, against, ccd, as_json=as_json)
 
 
 @lightcurve.command()
@@ -65,6 +73,7 @@ def plot(
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write, over what is there; default: RUN.csv.")
 @against_option
 @ccd_option
+@barycentric_options
 @reduction_options
 @json_option
 @pass_app
@@ -76,36 +85,48 @@ def export(
     output: Path | None,
     against: str,
     ccd: str | None,
+    position: str | None,
     reduction_name: str | None,
     recipe_name: str | None,
     *,
+    bjd: bool,
     as_json: bool,
 ) -> None:
     """Write the light curve of a star as a table with a row for every frame.
 
-    Columns: mjd_mid_utc, exposure_s, ratio, ratio_error, flags, airmass, and ccd if there are several. What could not be
-    measured is nan, with a flag.
+    Columns: mjd_mid_utc, exposure_s, ratio, ratio_error, flags, airmass, with --bjd or --position bjd_tdb and hjd_utc, and ccd
+    if there are several. What could not be measured is nan, with a flag.
 
     \b
     Examples:
       roque lightcurve export run0012 --star target --output run0012.csv
       roque lightcurve export run0012 --star 1 --against 2 --ccd 3
+      roque lightcurve export run0012 --bjd
     """
-    _export(app, name, output, f".{form}", star, against, ccd, reduction_name, recipe_name, as_json=as_json)
+    chosen = _Reduction(name, reduction_name, recipe_name)
+    _export(app, chosen, output, f".{form}", star, against, ccd, as_json=as_json, bjd=bjd, position=position)
+
+
+class _Reduction(NamedTuple):
+    """How a user named a reduction."""
+
+    run: str
+    name: str | None
+    recipe: str | None
 
 
 def _export(
     app: App,
-    name: str,
+    chosen: _Reduction,
     output: Path | None,
     ending: str,
     star: str,
     against: str,
     ccd: str | None,
-    reduction_name: str | None,
-    recipe_name: str | None,
     *,
     as_json: bool,
+    bjd: bool = False,
+    position: str | None = None,
 ) -> None:
     from roque.archive.export_files import curves_of, write_light_curve, write_plot
     from roque.archive.exports import load_export
@@ -113,9 +134,9 @@ def _export(
 
     write = write_plot if ending == ".png" else write_light_curve
     with app.record.reading() as session:
-        reduction = find_reduction(session, find_run(session, name), reduction_name, recipe_name)
+        reduction = find_reduction(session, find_run(session, chosen.run), chosen.name, chosen.recipe)
         say_which(app, reduction)
-        loaded = load_export(session, reduction, app.cameras)
+        loaded = at_barycentre(app, load_export(session, reduction, app.cameras), position, bjd=bjd)
         curves = curves_of(loaded, star, None if against == "ensemble" else against, ccd)
         path = output or Path(f"{loaded.run_name}{ending}")
         with make_way(path, overwrite=True) as free:

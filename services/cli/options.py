@@ -12,10 +12,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from roque.archive.exports import Export
     from roque.archive.models import Reduction
     from services.cli.app import App
 
-__all__ = ["insist_on_folder", "make_way", "read_folder", "read_night", "reduction_options", "run_argument", "say_which"]
+__all__ = [
+    "at_barycentre",
+    "barycentric_options",
+    "insist_on_folder",
+    "make_way",
+    "read_folder",
+    "read_night",
+    "reduction_options",
+    "run_argument",
+    "say_which",
+]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -49,6 +60,38 @@ def reduction_options(command: _Command) -> _Command:
     by_id = click.option("--reduction", "reduction_name", metavar="ID", help="This reduction; default: the newest finished.")
     by_recipe = click.option("--recipe", "recipe_name", metavar="NAME", help="The newest finished one with this recipe.")
     return by_id(by_recipe(command))
+
+
+def barycentric_options(command: _Command) -> _Command:
+    """Options that ask for times at the barycentre."""
+    wanted = click.option("--bjd", is_flag=True, help="Add the columns BJD(TDB) and HJD(UTC).")
+    position = click.option(
+        "--position", metavar="RA,DEC",
+        help="For them: the star, ICRS, in degrees or as hh:mm:ss,+dd:mm:ss; default: where the telescope pointed.",
+    )  # fmt: skip
+    return wanted(position(command))
+
+
+def at_barycentre(app: App, export: Export, position: str | None, *, bjd: bool) -> Export:
+    """Add times at the barycentre if they are asked for, and tell for which position.
+
+    Raises
+    ------
+    BadInput
+        `position` is none, or nothing says where the telescope stood or pointed.
+    """
+    if not bjd and position is None:
+        return export
+    from roque.lightcurves.barycentre import read_position
+
+    made = export.at_barycentre(None if position is None else read_position(position))
+    there = made.barycentre
+    if there is not None and position is None:
+        app.say(
+            f"BJD(TDB) for RA {there.ra:.6f}, Dec {there.dec:.6f}, where the telescope pointed; for a star 1' from there it is"
+            " up to 0.15 s wrong: say --position RA,DEC"
+        )
+    return made
 
 
 def say_which(app: App, reduction: Reduction) -> None:

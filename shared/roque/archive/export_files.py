@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from roque.archive.exports import Export
 from roque.errors import Conflict, NotFound
 from roque.lightcurves.airmass import airmass
+from roque.lightcurves.barycentre import Barycentre
 from roque.lightcurves.columns import write_columns as write_column_files
 from roque.lightcurves.ensemble import LightCurve, light_curves
 from roque.lightcurves.hlog import Hlog
@@ -38,6 +39,7 @@ def write_ascii_log(export: Export, path: Path) -> None:
         parameters=dict(_parameters(export)),
         reduce_file=export.reduce_file.splitlines(),
         offset=export.recipe.general.toffset,
+        barycentre=export.barycentre,
     )
     write_log(path, export.parts(), export.apertures, header)
 
@@ -132,7 +134,7 @@ def curves_of(export: Export, star: str, against: str | None = None, ccd: str | 
 
 def write_light_curve(export: Export, curves: Mapping[str, LightCurve], path: Path) -> None:
     """Write light curves as CSV, over what stands there."""
-    write_csv(path, curves, {ccd: _airmass(export, curve) for ccd, curve in curves.items()})
+    write_csv(path, curves, {ccd: _airmass(export, curve) for ccd, curve in curves.items()}, export.barycentre)
 
 
 def write_plot(export: Export, curves: Mapping[str, LightCurve], path: Path) -> None:
@@ -153,14 +155,15 @@ def _hlog(export: Export) -> Hlog:
     tables: dict[str, NDArray[np.void]] = {}
     for ccd, members in export.apertures.items():
         if members:
-            tables |= Hlog.from_measurements(export.of_ccd(ccd), export.recipe.general.toffset)
+            tables |= Hlog.from_measurements(export.of_ccd(ccd), export.recipe.general.toffset, export.barycentre)
     return Hlog(tables)
 
 
 def _airmass(export: Export, curve: LightCurve) -> Any:
     if export.site is None or export.pointing is None:
         return np.full(len(curve.rows), np.nan)
-    return airmass(curve.rows["mjd_int"] + curve.rows["mjd_frac"], *export.pointing, *export.site)
+    longitude, latitude, _ = export.site
+    return airmass(curve.rows["mjd_int"] + curve.rows["mjd_frac"], *export.pointing, longitude, latitude)
 
 
 def _stars(export: Export) -> str:
@@ -181,11 +184,18 @@ def _parameters(export: Export) -> Iterator[tuple[str, str]]:
     yield "recipe", f"{told['recipe']['name']} v{told['recipe']['version']} for {told['recipe']['camera']}"
     yield "apertures", f"{told['apertures']['origin']}, {told['apertures']['source']}"
     yield "target", told["target"]
+    if export.barycentre is not None:
+        there = export.barycentre
+        yield "BJD and HJD", f"RA {there.ra:.6f}, Dec {there.dec:.6f}, {told['barycentre']['position']}; {_site(there)}"
     for kind, master in told["masters"].items():
         name = f"{master['file']}, sha256 {master['sha256']}" if master["file"] else "none"
         yield kind, f"{name}; {master['why']}" if master["why"] else name
     if not export.reduce_file:
         yield from _flat(export.recipe.to_dict())
+
+
+def _site(there: Barycentre) -> str:
+    return f"site at longitude {there.longitude}, latitude {there.latitude}, height {there.height:g} m"
 
 
 def _flat(values: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:

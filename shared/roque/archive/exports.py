@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from roque.archive.models import Frame, Master, Reduction
 from roque.errors import BadInput
 from roque.instruments import CameraDescription
 from roque.instruments.pointing import pointing
+from roque.lightcurves.barycentre import Barycentre
 from roque.photometry.apertures import Apertures
 from roque.photometry.measurements import Measurements
 from roque.photometry.recipe import Recipe
@@ -50,14 +51,41 @@ class Export:
     recipe: Recipe
     reduce_file: str  # text; empty where none can say what the recipe says
     provenance: dict[str, Any]  # as JSON can hold it
-    site: tuple[float, float] | None  # longitude and latitude, degrees
+    site: tuple[float, float, float] | None  # longitude and latitude, degrees; height, m
     pointing: tuple[float, float] | None  # RA and Dec, degrees
     times: NDArray[np.void]  # of dtype TIMES: every frame of the run and CCD
+    barycentre: Barycentre | None = None  # for times there, where they are asked for
 
     @property
     def software(self) -> str:
         """Software and version that made the measurements."""
         return f"roque {self.provenance['code_version']}"
+
+    def at_barycentre(self, position: tuple[float, float] | None = None) -> Export:
+        """Make the same with times at the barycentre beside those of the site.
+
+        Parameters
+        ----------
+        position : tuple of float, optional
+            RA and Dec of the target, ICRS, degrees; by default where the telescope pointed, by the header of the run.
+
+        Raises
+        ------
+        BadInput
+            Nothing says where the telescope stood, or where it pointed.
+        """
+        if self.site is None:
+            remedy = f"describe the site of {self.run.partition('/')[0]}"
+            raise BadInput("nobody has said where the telescope stood", place=self.run, remedy=remedy)
+        place = position or self.pointing
+        if place is None:
+            raise BadInput(
+                "the header does not say where the telescope pointed", place=self.run, remedy="say --position RA,DEC"
+            )
+        longitude, latitude, height = self.site
+        there = Barycentre(ra=place[0], dec=place[1], longitude=longitude, latitude=latitude, height=height)
+        told = asdict(there) | {"position": "given" if position else "where the telescope pointed"}
+        return replace(self, barycentre=there, provenance=self.provenance | {"barycentre": told})
 
     def of_ccd(self, ccd: str) -> Measurements:
         """Measurements of a CCD."""
@@ -107,7 +135,7 @@ def load_export(session: Session, reduction: Reduction, cameras: Mapping[str, Ca
         recipe=recipe,
         reduce_file=_reduce_file(reduction, recipe, apertures, masters),
         provenance=_provenance(reduction, masters),
-        site=(site.longitude, site.latitude) if site is not None and site.name else None,
+        site=(site.longitude, site.latitude, site.height) if site is not None and site.name else None,
         pointing=pointing(run.header, cameras.get(run.instrument.name)),
         times=_times(session, run.id),
     )

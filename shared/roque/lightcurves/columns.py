@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from roque.errors import NotFound
 from roque.frames.files import write_whole
 from roque.lightcurves.hlog import Hlog
+from roque.lightcurves.log_columns import BARYCENTRIC_COLUMNS
 from roque.lightcurves.series import Series
 
 __all__ = ["write_columns"]
@@ -29,7 +31,7 @@ def write_columns(
     Parameters
     ----------
     hlog : Hlog
-        The log; days that were taken off its times are added again.
+        The log; days that were taken off its times are added again. Its columns BJD and HJD follow the others, if it has them.
     source : Path
         Where it came from: its name goes into the files and their names.
     folder : Path
@@ -57,6 +59,7 @@ def write_columns(
             continue
         ratio = hlog.tseries(ccd, ap1) / hlog.tseries(ccd, ap2)
         times = ratio.t + hlog.offset(ccd)
+        more = [name for name, _ in BARYCENTRIC_COLUMNS if name in hlog.cnames[ccd]]
         night = _MJD_ZERO + dt.timedelta(days=int(times[0] - offset))
         path = folder / f"{night}_{source.stem}_{ccd}_{ap1}_{ap2}.asc"
         what = f"aperture {ap1} / aperture {ap2}" if kind == "l" else f"mag (aperture {ap1}) - mag(aperture {ap2})"
@@ -66,20 +69,22 @@ def write_columns(
             "# ",
             f"# CCD = {ccd}, {what}",
             "# ",
-            "# Five columns:",
+            "# Seven columns:" if more else "# Five columns:",
             "# ",
-            f"# MJD (centre of exposure), exposure time (sec), {unit}, flag",
+            f"# MJD (centre of exposure), exposure time (sec), {unit}, flag{', BJD (TDB), HJD (UTC)' if more else ''}",
             "#                     ",
         ]
         with write_whole(path) as part:
-            part.write_text("\n".join([*header, *_rows(times, ratio, kind)]) + "\n")
+            part.write_text("\n".join([*header, *_rows(times, ratio, kind, [hlog[ccd][name] for name in more])]) + "\n")
         written.append(path)
     if not written:
         raise NotFound(f"no CCD has apertures {ap1} and {ap2}", file=str(source))
     return written
 
 
-def _rows(times: NDArray[np.floating[Any]], ratio: Series, kind: Literal["l", "m"]) -> list[str]:
+def _rows(
+    times: NDArray[np.floating[Any]], ratio: Series, kind: Literal["l", "m"], more: Sequence[NDArray[np.float64]]
+) -> list[str]:
     form = "%.10f %.3e %.4e %.3e %d"
     y, ye = ratio.y, ratio.ye
     if kind == "m":
@@ -87,5 +92,6 @@ def _rows(times: NDArray[np.floating[Any]], ratio: Series, kind: Literal["l", "m
         with np.errstate(divide="ignore", invalid="ignore"):
             # a negative ratio has no magnitude; its error then carries the sign, as in the HiPERCAM pipeline
             y, ye = -2.5 * np.log10(y), 2.5 / math.log(10.0) * ye / y
-    columns = (times, ratio.te * _DAY, y, ye, ratio.bmask)
+    columns = (times, ratio.te * _DAY, y, ye, ratio.bmask, *more)
+    form += " %.10f" * len(more)
     return [form % row for row in zip(*(column.tolist() for column in columns), strict=True)]

@@ -1,12 +1,15 @@
-"""Binary FITS tables, written byte for byte the same for the same content."""
+"""Binary FITS tables with checksums, written byte for byte the same for the same content."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+
+from roque.lightcurves.checksums import ZERO, encode, ones_sum
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header
@@ -24,7 +27,7 @@ def write_primary(file: BinaryIO, cards: Mapping[str, tuple[Any, str]]) -> None:
 
     header = fits.Header([("SIMPLE", True, "conforms to FITS standard"), ("BITPIX", 8), ("NAXIS", 0), ("EXTEND", True)])
     header.extend((keyword, value, comment) for keyword, (value, comment) in cards.items())
-    file.write(header.tostring().encode("ascii"))
+    file.write(_signed(header, 0))
 
 
 def write_table(file: BinaryIO, name: str, table: NDArray[np.void], cards: Mapping[str, tuple[Any, str]]) -> None:
@@ -33,7 +36,7 @@ def write_table(file: BinaryIO, name: str, table: NDArray[np.void], cards: Mappi
     Parameters
     ----------
     file : binary file
-        Where to write, at the end of an HDU.
+        Where to write, at the end of an HDU; it must be able to go back.
     name : str
         EXTNAME.
     table : structured array
@@ -42,7 +45,10 @@ def write_table(file: BinaryIO, name: str, table: NDArray[np.void], cards: Mappi
         Further cards, value and comment by keyword.
     """
     stored = np.dtype([(column, _stored(table.dtype[column])) for column in table.dtype.names or ()])
-    file.write(_table_header(name, table, stored, cards).tostring().encode("ascii"))
+    header = _table_header(name, table, stored, cards)
+    start = file.tell()
+    file.write(_signed(header, 0))
+    total, rest = 0, b""
     for first in range(0, len(table), _ROWS):
         part = table[first : first + _ROWS]
         rows = np.empty(len(part), stored)
@@ -54,8 +60,15 @@ def write_table(file: BinaryIO, name: str, table: NDArray[np.void], cards: Mappi
                 rows[column] = values ^ np.uint32(_UNSIGNED)
             else:
                 rows[column] = values
-        file.write(rows.data)
-    file.write(bytes(-(len(table) * stored.itemsize) % _BLOCK))
+        data = rest + rows.tobytes()
+        whole = len(data) // 4 * 4
+        total, rest = ones_sum(memoryview(data)[:whole], total), data[whole:]
+        file.write(data[:whole])
+    end = rest + bytes(-(len(table) * stored.itemsize) % _BLOCK)
+    file.write(end)
+    file.seek(start)
+    file.write(_signed(header, ones_sum(end, total)))
+    file.seek(0, os.SEEK_END)
 
 
 def text_table(lines: Iterable[str]) -> NDArray[np.void]:
@@ -63,6 +76,14 @@ def text_table(lines: Iterable[str]) -> NDArray[np.void]:
     encoded = [line.encode("ascii", "backslashreplace") for line in lines]
     width = max(map(len, encoded), default=1)
     return np.array([(line,) for line in encoded], [("TEXT", f"S{max(1, width)}")])
+
+
+def _signed(header: Header, data: int) -> bytes:
+    """A header that says what its HDU adds up to, for data that add up to `data`."""
+    header["DATASUM"] = (str(data), "sum of the data, in words of 32 bits")
+    header["CHECKSUM"] = (ZERO, "makes the sum of the HDU all ones")
+    header["CHECKSUM"] = encode(ones_sum(header.tostring().encode("ascii"), data))
+    return bytes(header.tostring().encode("ascii"))
 
 
 def _stored(kind: np.dtype[Any]) -> str:

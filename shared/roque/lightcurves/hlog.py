@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from roque.errors import BadInput, NotFound
 from roque.frames.files import write_whole
 from roque.lightcurves._text import merge_rows
+from roque.lightcurves.barycentre import Barycentre
 from roque.lightcurves.fits_table import text_table, write_primary, write_table
 from roque.lightcurves.log_columns import APERTURE_COLUMNS, MEASUREMENT_FIELD, aperture_labels, log_dtype
 from roque.lightcurves.log_reader import read_log
@@ -129,7 +130,7 @@ class Hlog(dict[str, NDArray[np.void]]):
     rfits = from_fits
 
     @classmethod
-    def from_measurements(cls, measurements: Measurements, offset: int = 0) -> Self:
+    def from_measurements(cls, measurements: Measurements, offset: int = 0, barycentre: Barycentre | None = None) -> Self:
         """Make a log of measurements.
 
         Parameters
@@ -138,9 +139,11 @@ class Hlog(dict[str, NDArray[np.void]]):
             In any order; an aperture without a row in a frame gets NaN and the flag NO_DATA there.
         offset : int
             Days to take off the times.
+        barycentre : Barycentre, optional
+            For columns BJD and HJD behind the others.
         """
         labels = list(dict.fromkeys(measurements["ccd"].tolist()))
-        return cls({ccd: _table(measurements[measurements["ccd"] == ccd], offset) for ccd in labels})
+        return cls({ccd: _table(measurements[measurements["ccd"] == ccd], offset, barycentre) for ccd in labels})
 
     def write(self, name: str | os.PathLike[str]) -> None:
         """Write the log as ASCII: its comments, then CCD after CCD; it appears whole or not at all.
@@ -267,11 +270,11 @@ def _native(data: Any) -> NDArray[np.void]:
     return table
 
 
-def _table(measurements: Measurements, offset: int) -> NDArray[np.void]:
+def _table(measurements: Measurements, offset: int, barycentre: Barycentre | None) -> NDArray[np.void]:
     """Put the apertures of a CCD side by side, frame by frame."""
     labels = list(dict.fromkeys(measurements["aperture"].tolist()))
     frames, first = np.unique(measurements["frame"], return_index=True)
-    dtype = log_dtype(labels, offset)
+    dtype = log_dtype(labels, offset, barycentric=barycentre is not None)
     table = np.zeros(len(frames), dtype)
     time = (dtype.names or ())[1]
     head = measurements[first]
@@ -287,4 +290,7 @@ def _table(measurements: Measurements, offset: int) -> NDArray[np.void]:
             values = np.full(len(frames), missing, kind)
             values[place] = rows[MEASUREMENT_FIELD[name]]
             table[f"{name}_{label}"] = values
+    if barycentre is not None:
+        table["BJD"] = barycentre.bjd(head["mjd_int"], head["mjd_frac"])
+        table["HJD"] = barycentre.hjd(head["mjd_int"], head["mjd_frac"])
     return table

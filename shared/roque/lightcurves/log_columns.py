@@ -6,7 +6,16 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-__all__ = ["APERTURE_COLUMNS", "FRAME_COLUMNS", "MEASUREMENT_FIELD", "aperture_labels", "decimals_of", "log_dtype", "time_name"]
+__all__ = [
+    "APERTURE_COLUMNS",
+    "BARYCENTRIC_COLUMNS",
+    "FRAME_COLUMNS",
+    "MEASUREMENT_FIELD",
+    "aperture_labels",
+    "decimals_of",
+    "log_dtype",
+    "time_name",
+]
 
 FRAME_COLUMNS = (("nframe", "i4"), ("MJD", "f8"), ("MJDok", "?"), ("Exptim", "f4"), ("mfwhm", "f4"), ("mbeta", "f4"))
 """Columns of a frame, after the CCD's label: name and type."""
@@ -31,6 +40,10 @@ APERTURE_COLUMNS = (
 )
 """Columns of an aperture, followed by its label in the log: name and type."""
 
+BARYCENTRIC_COLUMNS = (("BJD", "f8"), ("HJD", "f8"))
+"""Columns that may follow those of the apertures: BJD(TDB) and HJD(UTC). Without an underscore, which would make an aperture of
+them to readers."""
+
 MEASUREMENT_FIELD = {name: "peak" if name == "cmax" else name for name, _ in APERTURE_COLUMNS}
 """Field of a measurement for each column of an aperture."""
 
@@ -42,6 +55,7 @@ _DECIMALS = {
     **dict.fromkeys(("fwhm", "fwhme", "beta", "betae"), 3),
     **dict.fromkeys(("counts", "countse"), 1),
     **dict.fromkeys(("sky", "skye"), 2),
+    **dict.fromkeys(("BJD", "HJD"), 10),
 }
 INTEGER, TEXT = -1, -2
 """Codes of `decimals_of`: an integer, and the exposure, whose text is made elsewhere."""
@@ -52,11 +66,11 @@ def time_name(offset: int) -> str:
     return f"MJD-{offset}" if offset else "MJD"
 
 
-def log_dtype(apertures: Iterable[str], offset: int = 0) -> np.dtype[np.void]:
+def log_dtype(apertures: Iterable[str], offset: int = 0, *, barycentric: bool = False) -> np.dtype[np.void]:
     """Type of a row of a CCD with these apertures."""
     fields = [(time_name(offset) if name == "MJD" else name, kind) for name, kind in FRAME_COLUMNS]
     fields += [(f"{name}_{label}", kind) for label in apertures for name, kind in APERTURE_COLUMNS]
-    return np.dtype(fields)
+    return np.dtype([*fields, *BARYCENTRIC_COLUMNS] if barycentric else fields)
 
 
 def aperture_labels(names: Sequence[str]) -> list[str]:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from roque.frames.files import write_whole
 from roque.lightcurves._text import WIDEST, format_rows, merge_rows
-from roque.lightcurves.log_columns import APERTURE_COLUMNS, FRAME_COLUMNS, MEASUREMENT_FIELD, TEXT, decimals_of, log_dtype
+from roque.lightcurves.barycentre import Barycentre
+from roque.lightcurves.log_columns import APERTURE_COLUMNS, MEASUREMENT_FIELD, TEXT, decimals_of, log_dtype
 from roque.photometry.apertures import Apertures, dumps
 from roque.photometry.flags import DESCRIPTIONS
 from roque.photometry.measurements import Measurements
@@ -51,6 +52,13 @@ _COLUMNS = """\
 #    flag            : bits of what is wrong with it, 0 if nothing is:
 #
 """
+_BARYCENTRIC = """\
+# At the end of each line:
+#
+#    BJD     : middle of the exposure at the barycentre of the solar system, BJD (TDB)
+#    HJD     : the same at the Sun, HJD (UTC)
+#
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +75,15 @@ class LogHeader:
         Lines of the reduce file.
     offset : int
         Days taken off the times.
+    barycentre : Barycentre or None
+        Where the columns BJD and HJD come from, at the end of each row; None: there are none.
     """
 
     version: str
     parameters: Mapping[str, str] = field(default_factory=dict)
     reduce_file: Sequence[str] = ()
     offset: int = 0
+    barycentre: Barycentre | None = None
 
 
 @dataclass(frozen=True)
@@ -125,7 +136,7 @@ def write_log(path: Path, measurements: Measurements | Iterable[Measurements], a
         file.write("".join(f"{line}\n" for line in _header_lines(apertures, labels, header)).encode())
         for batch in batches:
             for block in _blocks(batch):
-                file.write(_block_text(block, labels, header.offset))
+                file.write(_block_text(block, labels, header))
 
 
 def row_text(rows: LogRows) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -171,7 +182,7 @@ def _blocks(batch: Measurements) -> Iterator[Measurements]:
         yield batch[first[k] : first[k + _BLOCK] if k + _BLOCK < len(frames) else len(batch)]
 
 
-def _block_text(block: Measurements, labels: dict[str, list[str]], offset: int) -> memoryview:
+def _block_text(block: Measurements, labels: dict[str, list[str]], header: LogHeader) -> memoryview:
     """Text of some frames: frame by frame, in each of them the CCDs in the order of the apertures."""
     unknown = set(np.unique(block["ccd"]).tolist()) - labels.keys()
     if unknown:
@@ -182,7 +193,7 @@ def _block_text(block: Measurements, labels: dict[str, list[str]], offset: int) 
         mine = block[block["ccd"] == ccd]
         if not len(mine):
             continue
-        rows = _ccd_rows(mine, ccd, names, offset)
+        rows = _ccd_rows(mine, ccd, names, header)
         text, starts = row_text(rows)
         texts.append(text)
         begins.append(starts[:-1] + size)
@@ -195,7 +206,7 @@ def _block_text(block: Measurements, labels: dict[str, list[str]], offset: int) 
     return out.data
 
 
-def _ccd_rows(block: Measurements, ccd: str, names: list[str], offset: int) -> LogRows:
+def _ccd_rows(block: Measurements, ccd: str, names: list[str], header: LogHeader) -> LogRows:
     """Put the apertures of each frame side by side."""
     order = {name: k for k, name in enumerate(names)}
     distinct, place = np.unique(block["aperture"], return_inverse=True)
@@ -208,16 +219,19 @@ def _ccd_rows(block: Measurements, ccd: str, names: list[str], offset: int) -> L
     one_of_each = np.all(ranks[sequence].reshape(-1, len(names)) == np.arange(len(names)))
     if not one_of_each or np.any(frames != frames[:, :1]) or np.any(np.diff(frames[:, 0]) == 0):
         raise ValueError(f"CCD {ccd}: not every frame has every aperture once")
-    columns = log_dtype(names, offset).names or ()
+    columns = log_dtype(names, header.offset, barycentric=header.barycentre is not None).names or ()
     values = np.empty((len(wide), len(columns)))
     first = wide[:, 0]
     values[:, 0] = first["frame"]
-    values[:, 1] = (first["mjd_int"] - offset) + first["mjd_frac"]
+    values[:, 1] = (first["mjd_int"] - header.offset) + first["mjd_frac"]
     values[:, 2] = first["time_ok"]
     values[:, 3] = first["exposure"]
     values[:, 4], values[:, 5] = first["mfwhm"], first["mbeta"]
     for k, (name, _) in enumerate(APERTURE_COLUMNS):
-        values[:, 6 + k :: len(APERTURE_COLUMNS)] = wide[MEASUREMENT_FIELD[name]]
+        values[:, 6 + k : 6 + wide.shape[1] * len(APERTURE_COLUMNS) : len(APERTURE_COLUMNS)] = wide[MEASUREMENT_FIELD[name]]
+    if header.barycentre is not None:
+        values[:, -2] = header.barycentre.bjd(first["mjd_int"], first["mjd_frac"])
+        values[:, -1] = header.barycentre.hjd(first["mjd_int"], first["mjd_frac"])
     return LogRows(ccd, columns, values, exposure_texts(first["exposure"]))
 
 
@@ -232,16 +246,19 @@ def _header_lines(apertures: Apertures, labels: dict[str, list[str]], header: Lo
     yield from _reduce_file_lines(header.reduce_file)
     yield from ("#", "# and began with these apertures, in JSON as aperture files hold them:", "#")
     yield from (f"#   {line}" for line in dumps(apertures).splitlines())
+    layout = {ccd: log_dtype(names, header.offset, barycentric=header.barycentre is not None) for ccd, names in labels.items()}
     yield from _COLUMNS.splitlines()
     yield from (f"#    {flag.value:6d}  {flag.name:17s} {text}" for flag, text in DESCRIPTIONS.items())
-    yield from ("#", "# Start of column name definitions:", "#")
-    for ccd, names in labels.items():
-        yield f"# {ccd} = CCD {' '.join(log_dtype(names, header.offset).names or ())} "
+    yield "#"
+    if header.barycentre is not None:
+        yield from _BARYCENTRIC.splitlines()
+    yield from ("# Start of column name definitions:", "#")
+    for ccd, kinds in layout.items():
+        yield f"# {ccd} = CCD {' '.join(kinds.names or ())} "
     yield from ("#", "# End of column name definitions", "#", "# Now their types, as numpy calls them.", "#")
     yield from ("# Start of data type definitions:", "#")
-    for ccd, names in labels.items():
-        kinds = [kind for _, kind in FRAME_COLUMNS] + [kind for _, kind in APERTURE_COLUMNS] * len(names)
-        yield f"# {ccd} = s {' '.join(kinds)} "
+    for ccd, kinds in layout.items():
+        yield f"# {ccd} = s {' '.join(kinds[name].str.lstrip('<|').replace('b1', '?') for name in kinds.names or ())} "
     yield from ("#", "# End of data type definitions", "#")
 
 

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -224,3 +225,71 @@ def test_a_file_is_known_again_by_its_bytes(roque, here, filled):
     result = roque("trace", "renamed.txt")
     assert result.exit_code == 4
     assert "bytes" in result.stderr
+
+
+def first_light_time(rows):
+    """Seconds that BJD(TDB) is ahead of the first MJD(UTC)."""
+    return (float(rows[0]["bjd_tdb"]) - 2400000.5 - float(rows[0]["mjd_mid_utc"])) * 86400.0
+
+
+def test_barycentric_times_stand_in_every_form_of_export_and_say_for_which_position(roque, here):
+    position = ["--position", "07:07:42,+67:00:00"]
+    for form in ("ascii", "fits", "columns"):
+        result = roque("hlog", "export", RUN, "--format", form, *position)
+        assert result.exit_code == 0, result.stderr
+    assert roque("lightcurve", "export", RUN, *position).exit_code == 0
+    with open("run0003.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0])[-4:] == ["airmass", "bjd_tdb", "hjd_utc", "ccd"]
+    # seen from the Sun the Earth stands at 39 degrees of longitude then, the star at 102 and 44 degrees of latitude
+    assert first_light_time(rows) == pytest.approx(69.184 + 495 * np.cos(np.radians(63)) * np.cos(np.radians(44)), abs=25)
+    bjd = np.array([float(row["bjd_tdb"]) for row in rows if row["ccd"] == "2"])
+    for log in (Hlog.from_ascii("run0003.log"), Hlog.from_fits("run0003.fits")):
+        assert log.cnames["2"][-2:] == ["BJD", "HJD"]
+        assert log.apnames["2"] == ["1", "2", "3"]
+        assert np.abs(log["2"]["BJD"] - bjd).max() < 1e-9
+        assert np.abs((log["2"]["BJD"] - log["2"]["HJD"]) * 86400 - 69.184).max() < 4.5
+        assert log["2"]["counts_3"][0] == 10000.0
+    columns = np.loadtxt("2026-11-01_run0003_2_1_2.asc")
+    assert np.abs(columns[:, 5] - bjd).max() < 1e-9
+    assert columns.shape == (FRAMES, 7)
+    assert "RA 106.925000, Dec 67.000000, given" in Path("run0003.log").read_text()
+    with fits.open("run0003.fits") as hdus:
+        told = json.loads("\n".join(hdus["PROVENANCE"].data["TEXT"]))["barycentre"]
+    assert (told["ra"], told["dec"], told["height"]) == (pytest.approx(106.925), 67.0, 2326.0)
+
+
+def test_without_a_position_the_telescopes_pointing_is_taken_and_told(roque, here):
+    result = roque("lightcurve", "export", RUN, "--bjd", "--ccd", "1", "-o", "pointed.csv")
+    assert "where the telescope pointed" in result.stderr
+    assert "--position" in result.stderr
+    roque("lightcurve", "export", RUN, "--position", "106.925,67", "--ccd", "1", "-o", "given.csv")
+    assert Path("pointed.csv").read_bytes() == Path("given.csv").read_bytes()
+    wrong = roque("lightcurve", "export", RUN, "--position", "north", "-o", "wrong.csv")
+    assert wrong.exit_code == 1
+    assert "RA,DEC" in wrong.stderr
+    assert not Path("wrong.csv").exists()
+
+
+def test_a_run_whose_header_says_no_position_needs_one_for_barycentric_times(roque, here, filled):
+    with filled.record.writing() as session:
+        session.scalars(select(Reduction)).one().run.header = {}
+    result = roque("hlog", "export", RUN, "--format", "fits", "--bjd")
+    assert result.exit_code == 1
+    assert "say --position RA,DEC" in result.stderr
+    assert list(here.iterdir()) == []
+    assert roque("hlog", "export", RUN, "--format", "fits", "--position", "10.5,-3").exit_code == 0
+
+
+def test_no_export_opens_a_socket_to_the_world(roque, here, monkeypatch, size):
+    if size != "laptop":
+        pytest.skip("the record itself is asked through a socket")
+
+    def refuse(*_args, **_options):
+        raise AssertionError("a socket was opened")
+
+    for name in ("socket", "create_connection", "getaddrinfo"):
+        monkeypatch.setattr(socket, name, refuse)
+    for form in ("ascii", "fits", "columns"):
+        assert roque("hlog", "export", RUN, "--format", form, "--bjd").exit_code == 0
+    assert roque("lightcurve", "export", RUN, "--bjd").exit_code == 0
