@@ -158,6 +158,7 @@ def test_a_growing_run_is_given_whole_while_connections_are_cut(golden, served, 
         monkeypatch.setenv("ULTRACAM_DEFAULT_URL", f"http://127.0.0.1:{proxy.port}/")
         rng = random.Random(7)
         for source, run, file in (("hs", "run0001", hipercam), ("us", "run005", ultraspec)):
+            proxy.mend()
             with data_source(source, run) as remote:
                 found = []
                 while len(found) < file.available:
