@@ -1,12 +1,14 @@
 """A process that writes a file in odd pieces, as a camera or a copy over the network does.
 
 Usage: python writer.py PLAN, a JSON file of steps: ["append", path, source, first byte, last byte],
-["patch", path, offset, text], ["rename", path, new path], ["sleep", seconds].
+["patch", path, offset, text], ["rename", path, new path], ["truncate", path],
+["sleep", seconds].
 """
 
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -39,6 +41,8 @@ def main(steps: list[Step]) -> None:
     for kind, *how in steps:
         if kind == "sleep":
             time.sleep(how[0])
+        elif kind == "truncate":
+            os.truncate(how[0], 0)
         elif kind == "rename":
             Path(how[0]).rename(how[1])
         elif kind == "patch":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -118,6 +119,7 @@ class HipercamFile:
             self.header = self._hdu.header
             self.read_out = read_out(self.header, file=self.name)
             self.frames = RawFrames(self._file, self._hdu.start, self.read_out.frame_bytes)
+            self.announced: int = max(0, require(self.header, "NAXIS3", int, file=self.name))
             self.refresh()
         except BadInput:
             self._file.close()
@@ -149,9 +151,11 @@ class HipercamFile:
         """
         if self._file.replaced:
             self._take_copy()
-        # the camera may write the number of frames anew as the run grows; it stands in the first block
-        header = parse_header(self._file.read(0, BLOCK), file=self.name).header
-        self.announced: int = max(0, require(header, "NAXIS3", int, file=self.name))
+        # the camera may write the number of frames anew as the run grows; it stands in the first block, which may be half
+        # written, or be gone where the whole file is copied anew: then the next look tells
+        with suppress(BadInput):
+            header = parse_header(self._file.read(0, BLOCK), file=self.name).header
+            self.announced = max(0, require(header, "NAXIS3", int, file=self.name))
         self.written = self._file.size
         whole = (self.written - self._hdu.start) // self.read_out.frame_bytes
         self.frames.refresh(max(0, min(self.announced, whole)))

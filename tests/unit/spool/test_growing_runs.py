@@ -220,6 +220,26 @@ def test_a_run_that_is_copied_anew_whenever_it_has_grown_is_followed(tmp_path, w
     assert process.wait() == 0
 
 
+def test_a_header_that_is_half_written_and_a_file_that_is_written_anew_are_waited_for(tmp_path, whole):
+    path = tmp_path / "run0001.fits"
+    head, size = header_and_frame(whole)
+    path.write_bytes(whole.read_bytes()[: head + 3 * size])
+    at = path.read_bytes().index(b"NAXIS3  =")
+    steps = [
+        ["patch", str(path), at, "NAXIS3  =  'x"],
+        *writer.pieces(path, whole, head + 3 * size, head + 5 * size, seed=1, n=4),
+        naxis3(path, FRAMES),
+        ["sleep", 0.1],
+        ["truncate", str(path)],
+        ["sleep", 0.1],
+        *writer.pieces(path, whole, seed=2, n=9),
+    ]
+    process = writer.start(tmp_path / "plan", steps)
+    with data_source("hl", path) as run:
+        same(list(follow(run, tmax=10.0)), "hl", whole)
+    assert process.wait() == 0
+
+
 def test_another_run_in_its_place_is_an_error_and_no_frame_of_it_is_given(tmp_path, whole):
     path = tmp_path / "run0001.fits"
     head, size = header_and_frame(whole)
