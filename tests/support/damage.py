@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from roque.errors import RoqueError
 from roque.photometry.apertures import Aperture, dumps
 
 GONE = "COMMENT the keyword that stood here is gone"
@@ -68,3 +69,9 @@ def place(path: Path, *apertures: tuple[str, str, float, float]) -> None:
 def errors(shown: Mapping[str, Any]) -> list[dict[str, Any]]:
     """All that `run show` says went wrong with a run: problems of its files, and jobs that failed."""
     return [p for p in shown["problems"] if p["severity"] == "error"] + [job["error"] for job in shown["jobs"]["failed"]]
+
+
+def check_told(error: RoqueError, file: str) -> None:
+    """An error of bad input names file, place and remedy, in characters that can be printed."""
+    assert (error.file, bool(error.place), bool(error.remedy)) == (file, True, True)
+    assert str(error).isprintable()

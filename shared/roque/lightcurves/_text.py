@@ -95,7 +95,8 @@ def _line(text: Bytes, place: int) -> tuple[int, int, bool, bool]:
     while end < len(text) and text[end] != _NEWLINE:
         clean = clean and (text[end] >= _BLANK or text[end] == _TAB or text[end] == _RETURN)
         end += 1
-    return place, end, end > place and text[place] != _HASH, clean
+    is_comment = end > place and text[place] == _HASH
+    return place, end, (end > place or not clean) and not is_comment, clean
 
 
 @njit(cache=True, nogil=True)

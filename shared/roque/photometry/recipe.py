@@ -105,7 +105,12 @@ class Recipe:
         BadInput
             A value is not allowed.
         """
-        return cls(parity=True, **parameters_of(file))
+        recipe = cls(parity=True, **parameters_of(file))
+        try:
+            # limits that reduce files do not know hold for every recipe
+            return cls.from_dict(recipe.to_dict())
+        except BadInput as error:
+            raise BadInput(error.message, file=file.name, place=error.place, remedy=error.remedy) from None
 
     def to_reduce_file(
         self, apertures: Mapping[str, Mapping[str, Aperture]], aperfile: str, names: Mapping[str, str] | None = None

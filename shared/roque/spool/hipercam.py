@@ -196,10 +196,25 @@ class HipercamRun:
                 window.pixels[:1, :1]
 
     def times(self) -> Times:
-        """Mid-times and exposures of all frames now available, one row per frame and CCD, in the order of the data."""
+        """Mid-times and exposures of all frames now available, one row per frame and CCD, in the order of the data.
+
+        Raises
+        ------
+        BadInput
+            The frame counters fall back in mid-run, so that two frames have one number.
+        """
         blocks = [self._block(b).times for b in range(-(-self.available // _TIMES_AT_ONCE))]
         if not blocks:
             return rows(0, CCDS)
+        number = np.concatenate([e.number for e in blocks])
+        if (back := np.flatnonzero(np.diff(number) < 1)).size:
+            at = int(back[0]) + 1
+            raise BadInput(
+                f"the camera's frame counters fall back to {number[at]} after {number[at - 1]}: two frames have one number",
+                file=self._file,
+                place=f"frame {at + 1}",
+                remedy="copy it again from the camera; if it is so there, cut the file into two runs at that frame",
+            )
         table = [
             rows(
                 len(e.number),
