@@ -13,7 +13,8 @@ from roque.frames.frame import Header
 from roque.instruments import CameraDescription, identify
 from roque.instruments.explain import Reading, Trial, readings, trials
 from roque.instruments.ultra_modes import ultra_read_out
-from roque.spool.described import exposure_of, merged_header
+from roque.spool.exposure import exposure_of
+from roque.spool.image_headers import merged_header
 from roque.spool.inspect import inspect
 from roque.spool.open import data_source
 from roque.spool.raw_header import first_header, is_described, is_fits

@@ -15,10 +15,11 @@ from roque.instruments import CameraDescription, identify, load_camera
 from roque.instruments.plugins import Reader, plugins
 from roque.instruments.ultra_modes import ultra_read_out
 from roque.spool.brought import camera_of, open_brought
-from roque.spool.described import exposure_of, merged_header
+from roque.spool.exposure import exposure_of
 from roque.spool.hcm_list import hcm_info, read_list, sequence_name
 from roque.spool.hipercam import HipercamRun
 from roque.spool.hipercam_raw import HipercamFile
+from roque.spool.image_headers import merged_header
 from roque.spool.naming import run_name
 from roque.spool.raw_header import first_header, raw_camera
 from roque.spool.source import RunInfo

@@ -12,10 +12,11 @@ from roque.instruments import CameraDescription, cameras, identify, load_camera
 from roque.instruments.camera import SERVED
 from roque.instruments.plugins import plugins
 from roque.spool.brought import open_brought
-from roque.spool.described import FitsSeries, merged_header
+from roque.spool.described import FitsSeries
 from roque.spool.hcm_list import HcmList
 from roque.spool.hipercam import HipercamRun
 from roque.spool.hipercam_raw import HipercamFile
+from roque.spool.image_headers import merged_header
 from roque.spool.source import FrameSource
 from roque.spool.ultra import UltraRun
 from roque.spool.ultra_files import ultra_files

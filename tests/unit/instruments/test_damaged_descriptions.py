@@ -16,7 +16,7 @@ from roque.instruments import cameras
 from roque.instruments.camera import read_camera
 from roque.instruments.explain import readings, trials
 from roque.instruments.rules import parse_iso
-from roque.spool.described import describe
+from roque.spool.exposure import describe
 
 FOLDER = resources.files("roque.instruments") / "cameras"
 TEXTS = {file.name: file.read_bytes() for file in sorted(FOLDER.iterdir(), key=lambda f: f.name) if file.name.endswith(".toml")}

@@ -84,3 +84,15 @@ def test_a_run_of_frames_without_any_time_is_still_read(tmp_path):
 def test_what_else_is_missing_still_refuses_the_file(tmp_path):
     with pytest.raises(BadInput, match="EXPTIME is missing"):
         inspect(image(tmp_path / "a.fits", EXPTIME="gone"), KNOWN)
+
+
+@pytest.mark.parametrize("size", [-5, 0, 0.5, 1e300])
+def test_a_chip_of_an_impossible_size_is_refused(tmp_path, size):
+    ltio = {"INSTRUME": "IO:O", "MJD": 59248.25, "EXPTIME": 1.0, "CCDXBIN": 2, "CCDYBIN": 2, "CCDWXOFF": 0, "CCDWYOFF": 0}
+    path = image(tmp_path / "a.fits", common=ltio, CCDXIMSI=size, CCDYIMSI=10)
+    if size == 0.5:
+        assert inspect(path, KNOWN).camera == "ltio"
+        return
+    with pytest.raises(BadInput, match="does not give a whole number from 1 to 1000000") as error:
+        inspect(path, KNOWN)
+    assert error.value.place == "keyword CCDXBIN or CCDXIMSI"
