@@ -68,13 +68,14 @@ class Exposure:
 
     @property
     def group(self) -> tuple[str, ...]:
-        """What the exposures of one run have in common; darks also their exposure time."""
+        """What the exposures of one run have in common: of bias frames and darks not the filter, of darks the exposure time."""
         g = self.geometry
         size = f"{g.nx}x{g.ny}"
         binning = "" if g.xbin == g.ybin == 1 else f"bin{g.xbin}x{g.ybin}"
         dark = f"{self.exposure:g}s" if self.kind == "dark" else ""
         kind = "" if self.kind == "science" else self.kind
-        return str(self.night), self.object, kind, self.filter, dark, size, binning
+        band = "" if self.kind in {"bias", "dark"} else self.filter
+        return str(self.night), self.object, kind, band, dark, size, binning
 
     @property
     def run_name(self) -> str:

@@ -268,3 +268,10 @@ def test_a_header_changed_after_its_checksum_is_a_blemish_of_the_run(tmp_path):
         with data_source("fits", packed) as source:
             assert [p.code for p in source.problems] == ["blemish"] * damaged
             source.frame(1)
+
+
+@pytest.mark.parametrize(("kind", "together"), [("Bias", True), ("Dark", True), ("Flat", False), ("M 31", False)])
+def test_frames_that_saw_no_light_are_one_run_whatever_filter_was_in(tmp_path, kind, together):
+    first = inspect(image(tmp_path / "a.fits", OBJECT=kind, FILTER="Clear"), KNOWN)
+    second = inspect(image(tmp_path / "b.fits", {"UT-OBS": "2017-12-20T01:36:43"}, OBJECT=kind, FILTER="Red"), KNOWN)
+    assert (first.group == second.group) is together
