@@ -92,9 +92,9 @@ class HipercamRun:
 
     def __iter__(self) -> Iterator[Frame]:
         """Give the frames that are there. From a server, iterating over the newest again goes on."""
-        if not self.remote:
-            return frames_from(self, self._first)
-        return iter(self.cursor if self._first <= 0 else Cursor(self, self._first))
+        if self._first < 0 or (self.remote and self._first == 0):
+            return iter(self.cursor)
+        return iter(Cursor(self, self._first)) if self.remote else frames_from(self, self._first)
 
     def close(self) -> None:
         """Close the file, or the connection. Frames already given can still be read."""

@@ -79,7 +79,7 @@ class UltraRun:
 
         From a server, a second iteration over the newest frames goes on where the first ended.
         """
-        if self.remote and self.read_out.mode != POWER:
+        if self.read_out.mode != POWER and (self.remote or self._first < 0):
             yield from self.cursor if self._first <= 0 else Cursor(self, self._first)
             return
         yield from frames_from(self, self._first)

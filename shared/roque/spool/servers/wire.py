@@ -5,9 +5,11 @@ A time-out of each read alone would let a server that sends a byte now and then 
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Iterable
 from ssl import SSLContext
+from threading import Thread
 from typing import Any, TypeVar
 
 import httpcore
@@ -83,8 +85,33 @@ class Backend(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        """Connect."""
-        return _Stream(super().connect_tcp(host, port, self._allowance.seconds()), self._allowance)
+        """Connect to the first of the host's addresses that answers."""
+        refused = httpcore.ConnectError("it has no address")
+        for address in self._addresses(host, port):
+            try:
+                return _Stream(super().connect_tcp(address, port, self._allowance.seconds()), self._allowance)
+            except httpcore.ConnectError as error:
+                refused = error
+        raise refused
+
+    def _addresses(self, host: str, port: int) -> list[str]:
+        """Look a host up, which the system may take minutes for."""
+        found: list[list[str] | OSError | UnicodeError] = []
+
+        def look() -> None:
+            try:
+                found.append([str(place[0]) for *_, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)])
+            except (OSError, UnicodeError) as error:
+                found.append(error)
+
+        looking = Thread(target=look, name="address", daemon=True)
+        looking.start()
+        looking.join(self._allowance.seconds())
+        if not found:
+            raise httpcore.ConnectTimeout
+        if not isinstance(found[0], list):
+            raise httpcore.ConnectError(str(found[0]))
+        return found[0]
 
 
 class _Stream(httpcore.NetworkStream):

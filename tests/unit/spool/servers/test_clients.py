@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import time
+
 import pytest
 
 from roque.errors import BadInput, NotFound, Unreachable
@@ -109,3 +112,22 @@ def test_a_server_that_is_not_there_is_unreachable_and_its_address_told():
     for ask in (HipercamServer("127.0.0.1:9/", "run0001").frames, UltracamServer("http://127.0.0.1:9/", "run002").frames):
         with pytest.raises(Unreachable, match=r"127\.0\.0\.1:9/run0.*does not answer.*try again"):
             ask()
+
+
+def test_a_host_that_cannot_be_found_or_is_not_found_in_time_is_unreachable(monkeypatch):
+    server = HipercamServer("nowhere.invalid:8007", "run0001")
+    with pytest.raises(Unreachable, match="does not answer"):
+        server.frames()
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: time.sleep(2.5) or [])
+    start = time.monotonic()
+    with pytest.raises(Unreachable, match="stalls"):
+        server.frames()
+    assert time.monotonic() - start < 2.0
+
+
+def test_a_host_of_several_addresses_is_reached_at_the_one_that_answers(served, raw, monkeypatch):
+    found = [(2, 1, 6, "", ("127.0.0.9", served.port)), (2, 1, 6, "", ("127.0.0.1", served.port))]
+    plain = socket.getaddrinfo
+    monkeypatch.setattr("socket.getaddrinfo", lambda host, *a, **k: found if host == "camera" else plain(host, *a, **k))
+    with HipercamServer(f"camera:{served.port}", "run0001") as server:
+        assert server.frame(1) == raw[1][0]

@@ -167,8 +167,10 @@ def test_a_growing_run_is_given_whole_while_connections_are_cut(golden, served, 
                     except Unreachable:
                         proxy.mend()
                         continue
-                    if frame is not None:
-                        found.append(frame)
+                    if frame is None:
+                        time.sleep(0.01)
+                        continue
+                    found.append(frame)
                     if rng.random() < 0.3:
                         proxy.cut()
                         if rng.random() < 0.5:
@@ -218,3 +220,10 @@ def test_a_run_that_was_begun_anew_is_told(golden, served, tmp_path, monkeypatch
 def test_a_run_on_a_server_has_one_name(source):
     with pytest.raises(BadInput, match="give one"):
         data_source(source, ["run0001", "run0002"])
+
+
+@pytest.mark.parametrize(("source", "run"), RUNS)
+def test_a_negative_first_holds_for_files_too(golden, served, source, run):
+    with local(source, run, -1) as file:
+        assert [frame.header["NFRAME"] for frame in file] == [file.available - 1]
+        assert list(file) == []
