@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from roque.errors import BadInput
@@ -21,6 +22,7 @@ BLOCK = 2880
 """Bytes of a FITS block: headers and data end on a multiple of it."""
 
 _CARD = 80
+_KEPT = 1 << 18  # bytes of headers that are remembered, at most
 _LARGEST = 4 << 20  # bytes; the longest real headers stay below 1 MiB, and a damaged file must not be read to its end
 _REMARKS = ("COMMENT", "HISTORY", "")
 _NUMBER = re.compile(r"[+-]?(\d+)$|[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?$")
@@ -117,6 +119,23 @@ def parse_header(cards: bytes, *, file: str | None = None, offset: int = 0) -> H
     BadInput
         A card that has a value indicator and no value that can be understood.
     """
+    if len(cards) > _KEPT:
+        return _parse(cards, file, offset)
+    try:
+        kept = _parse_and_keep(cards)
+    except BadInput:
+        return _parse(cards, file, offset)  # says where
+    header = {keyword: list(value) if isinstance(value, list) else value for keyword, value in kept.header.items()}
+    return HeaderBlock(header, 0, dict(kept.repeated))
+
+
+@lru_cache(maxsize=4)
+def _parse_and_keep(cards: bytes) -> HeaderBlock:
+    """Keep the last headers: a file that is told, opened and registered is read three times in a row."""
+    return _parse(cards, None, 0)
+
+
+def _parse(cards: bytes, file: str | None, offset: int) -> HeaderBlock:
     text = cards.decode("latin-1")
     block = HeaderBlock()
     header, previous = block.header, ""

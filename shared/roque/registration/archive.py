@@ -68,6 +68,7 @@ class Archive:
         self._since = since or dt.date.min
         self._until = until or dt.date.max
         self._reduce = reduce
+        self._left: dict[str, None] = {}  # looked at, and nothing became of it yet
 
     def register(self, top: Path, stop: threading.Event) -> None:
         """Register what is in a folder; files are taken as ended.
@@ -79,10 +80,32 @@ class Archive:
         """
         if self._reduce:
             self._ask_for(top)
+        registrar = Registrar(
+            self._record,
+            self._settings,
+            self._cameras,
+            stop,
+            lambda _: True,
+            self._told,
+            wanted=self._wanted,
+            on_request=not self._reduce,
+        )
         for found in walk(top, self._settings.folder):
             if stop.is_set():
-                return
-            self._folder(found, stop)
+                break
+            registrar.files.update(self._known(found))
+            due = self._due(found, registrar.files)
+            self._left.update(dict.fromkeys(map(shown, due)))
+            registrar.register(due, found, more=True)
+            for path in due:
+                if is_sidecar(path) or registrar.files[path].done or registrar.files[path].refused:
+                    self._left.pop(shown(path), None)
+            registrar.forget()
+        # what was read is kept also when it is stopped
+        registrar.store()
+        if not stop.is_set():
+            for path in self._left:
+                self._tell(Outcome("left", (path,)))
 
     def foresee(self, top: Path, stop: threading.Event) -> None:
         """Tell what `register` would do, by the headers alone, and change nothing."""
@@ -94,23 +117,10 @@ class Archive:
                     return
                 self._foretell(path, found, groups, seen)
 
-    def _folder(self, found: Mapping[str, Stat], stop: threading.Event) -> None:
-        registrar = Registrar(
-            self._record,
-            self._settings,
-            self._cameras,
-            stop,
-            lambda _: True,
-            self._tell,
-            wanted=self._wanted,
-            on_request=not self._reduce,
-        )
-        registrar.files.update(self._known(found))
-        due = self._due(found, registrar.files)
-        registrar.register(due, found)
-        for path in due:
-            if not stop.is_set() and not registrar.files[path].done and not registrar.files[path].refused:
-                self._tell(Outcome("left", (shown(path),)))
+    def _told(self, outcome: Outcome) -> None:
+        for path in outcome.files:
+            self._left.pop(path, None)
+        self._tell(outcome)
 
     def _known(self, found: Mapping[str, Stat]) -> dict[str, Seen]:
         """What the record knows of files: those that are as they were, and ended, are done."""

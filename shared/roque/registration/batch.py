@@ -69,15 +69,22 @@ class Batch:
         self._record = record
         self._content = content
         self._pending: list[Pending] = []
+        self._rows = 0
 
     @property
     def full(self) -> bool:
         """Whether it is time to record them."""
-        return len(self._pending) >= RUNS or sum(len(one.reading.run.times) for one in self._pending) >= ROWS
+        return len(self._pending) >= RUNS or self._rows >= ROWS
+
+    @property
+    def paths(self) -> list[str]:
+        """Files of the runs that were gathered."""
+        return [path for one in self._pending for path in one.stats]
 
     def add(self, pending: Pending) -> None:
         """Gather a run."""
         self._pending.append(pending)
+        self._rows += len(pending.reading.run.times)
 
     def store(self) -> list[tuple[Pending, Outcome | RoqueError | OSError | None]]:
         """Record what was gathered; returns what became of each, as `store_one` does, or why it could not be recorded.
@@ -87,7 +94,7 @@ class Batch:
         Transient
             The record is away: what was gathered is forgotten, and to be read again.
         """
-        gathered, self._pending = self._pending, []
+        gathered, self._pending, self._rows = self._pending, [], 0
         try:
             outcomes = self._store_new(gathered) if gathered else {}
         except (IntegrityError, BadInput):

@@ -78,7 +78,7 @@ class Registrar:
         self.files: dict[str, Seen] = {}
         self._groups = Groups(self.files, cameras, settings.cache)
 
-    def register(self, due: Iterable[str], found: Mapping[str, Stat]) -> int:
+    def register(self, due: Iterable[str], found: Mapping[str, Stat], *, more: bool = False) -> int:
         """Register files that are new or have changed; returns the number of runs and files whose registration changed.
 
         Parameters
@@ -87,6 +87,8 @@ class Registrar:
             Their paths; each is in `files`.
         found : mapping of str to Stat
             All files there are: a run may have some that have not changed.
+        more : bool
+            Whether more will come: new runs may then wait for others, to be recorded with them.
         """
         changed, groups = 0, defaultdict[Group, list[str]](list)
         for path in due:
@@ -116,8 +118,24 @@ class Registrar:
             except (RoqueError, OSError) as error:
                 changed += self._failures(paths, error)
             if self._batch.full:
-                changed += self._store()
-        return changed + self._store()
+                changed += self.store()
+        return changed if more else changed + self.store()
+
+    def store(self) -> int:
+        """Record what waits for others; returns the number of runs and files whose registration changed."""
+        changed = 0
+        for pending, outcome in self._batch.store():
+            if isinstance(outcome, Outcome):
+                changed += self._done(pending, outcome)
+            elif outcome is not None:
+                changed += self._failures(pending.paths, outcome)
+        return changed
+
+    def forget(self) -> None:
+        """Forget all files but those that wait to be recorded."""
+        kept = {path: self.files[path] for path in self._batch.paths}
+        self.files.clear()
+        self.files.update(kept)
 
     def _run(self, members: list[str], paths: list[str], found: Mapping[str, Stat]) -> int:
         """Read a run; it is recorded at once if something is known of its files, else with the others of the batch."""
@@ -142,15 +160,6 @@ class Registrar:
         pending = Pending(reading, stats, paths)
         outcome = self._batch.store_one(pending)
         return self._done(pending, outcome) if outcome is not None else 0
-
-    def _store(self) -> int:
-        changed = 0
-        for pending, outcome in self._batch.store():
-            if isinstance(outcome, Outcome):
-                changed += self._done(pending, outcome)
-            elif outcome is not None:
-                changed += self._failures(pending.paths, outcome)
-        return changed
 
     def _done(self, pending: Pending, outcome: Outcome) -> int:
         members = list(pending.stats)

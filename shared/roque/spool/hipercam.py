@@ -6,8 +6,8 @@ Nothing is decoded until it is asked for, and then no more than the box that was
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from itertools import pairwise
 from types import TracebackType
 from typing import Any, Self
@@ -370,7 +370,7 @@ class HipercamRun:
         stamps = self._stamps(before, after)
         number, junk = frame_numbers(stamps.counter, before)
         inner = slice(first - before, last - before + 1)
-        return _Block.of(exposures(stamps, number, junk, self.read_out).cut(inner), after)
+        return _Block(exposures(stamps, number, junk, self.read_out).cut(inner), after)
 
     def _grown(self, block: _Block, first: int, last: int) -> _Block | None:
         """Add frames that have come to a block, which others hand on at once; None where it is to be told as a whole."""
@@ -384,7 +384,7 @@ class HipercamRun:
         # those after them may be numbered on from one further back
         if junk[2:4].all():
             return None
-        new = _Block.of(exposures(stamps, number, junk, self.read_out).cut(slice(4, last - before + 1)), after)
+        new = _Block(exposures(stamps, number, junk, self.read_out).cut(slice(4, last - before + 1)), after)
         return block.followed_by(new, kept)
 
     def _alone(self, number: int) -> _Block:
@@ -395,7 +395,7 @@ class HipercamRun:
         """
         stamps = self._stamps(number, number)
         if stamps.counter[0] == number - 1:
-            return _Block.of(exposures(stamps, np.array([number]), np.array([False]), self.read_out), number)
+            return _Block(exposures(stamps, np.array([number]), np.array([False]), self.read_out), number)
         last = number
         while last < number + 2 and self._raw.frames.holds(last + 1):
             last += 1
@@ -410,31 +410,38 @@ class HipercamRun:
             if before == start or not junk[at] or not junk[2:at].all():
                 break
             reach *= 4
-        return _Block.of(exposures(stamps, place, junk, self.read_out).cut(slice(at, at + 1)), number)
+        return _Block(exposures(stamps, place, junk, self.read_out).cut(slice(at, at + 1)), number)
 
     def _stamps(self, first: int, last: int) -> Stamps:
         return read_stamps(self._raw.frames.parts(first, last, self.read_out.frame_bytes - STAMP_BYTES, STAMP_BYTES))
 
 
-@dataclass(frozen=True, slots=True)
 class _Block:
-    """Times of a block of frames, and the same as Python numbers, which frames are made of."""
+    """Times of a block of frames; and the same as Python numbers, which frames are made of, once some are asked for."""
 
-    times: Exposures
-    upto: int
-    frames: list[tuple[int, int, float, int]]
-    ccds: list[tuple[list[int], list[float], list[float], list[bool], list[bool]]]
+    def __init__(self, times: Exposures, upto: int) -> None:
+        self.times = times
+        self.upto = upto
 
-    @classmethod
-    def of(cls, e: Exposures, upto: int) -> _Block:
-        frames = list(zip(e.number.tolist(), e.day.tolist(), e.fraction.tolist(), e.fault.tolist(), strict=True))
+    @cached_property
+    def frames(self) -> list[tuple[int, int, float, int]]:
+        """Number, day, fraction and fault of each frame."""
+        e = self.times
+        return list(zip(e.number.tolist(), e.day.tolist(), e.fraction.tolist(), e.fault.tolist(), strict=True))
+
+    @cached_property
+    def ccds(self) -> list[tuple[list[int], list[float], list[float], list[bool], list[bool]]]:
+        """Columns of the CCDs of each frame: day, fraction, exposure, whether time and data are good."""
+        e = self.times
         columns: list[Any] = [a.tolist() for a in (e.mjd_int, e.mjd_frac, e.exposure, e.time_ok, e.data_ok)]
-        return cls(e, upto, frames, list(zip(*columns, strict=True)))
+        return list(zip(*columns, strict=True))
 
     def followed_by(self, other: _Block, kept: int) -> _Block:
         """Put the frames of another after the first of these."""
-        times = self.times.cut(slice(kept)).followed_by(other.times)
-        return _Block(times, other.upto, self.frames[:kept] + other.frames, self.ccds[:kept] + other.ccds)
+        block = _Block(self.times.cut(slice(kept)).followed_by(other.times), other.upto)
+        if "frames" in self.__dict__:
+            block.__dict__ |= {"frames": self.frames[:kept] + other.frames, "ccds": self.ccds[:kept] + other.ccds}
+        return block
 
 
 def _headers(header: Header, setup: ReadOut, file: str) -> tuple[Header, list[Header]]:
