@@ -25,8 +25,9 @@ def hlog() -> None:
 @hlog.command()
 @run_argument
 @click.option(
-    "--format", "form", type=click.Choice(["ascii", "fits", "columns"]), required=True,
-    help="ascii: the reduce log; fits: the same as tables; columns: ratios of two stars as text.",
+    "--format", "form", type=click.Choice(["ascii", "fits", "columns", "parquet", "ecsv"]), required=True,
+    help="ascii: the reduce log; fits: the same as tables; columns: ratios of two stars as text; parquet, ecsv: a row for"
+         " each star, frame and CCD.",
 )  # fmt: skip
 @click.option(
     "-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=".", show_default="here",
@@ -54,7 +55,7 @@ def export(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Write the log of a run: RUN.log, RUN.fits, or a .asc file for each CCD.
+    """Write the log of a run: RUN.log, RUN.fits, RUN.parquet, RUN.ecsv, or a .asc file for each CCD.
 
     The newest finished reduction is taken unless --reduction or --recipe says otherwise; which one is told on stderr.
 
@@ -82,14 +83,19 @@ def export(
 
 
 def _write(loaded: Export, form: str, output: Path, star: str, against: str | None, *, overwrite: bool) -> list[Path]:
-    from roque.archive.export_files import write_ascii_log, write_columns, write_fits_log
+    from roque.archive import export_files
     from services.cli.options import make_way
 
     output.mkdir(parents=True, exist_ok=True)
     if form == "columns":
         label = loaded.target if star == "target" else star
-        return write_columns(loaded, output, label, against, overwrite=overwrite)
-    write, ending = (write_ascii_log, "log") if form == "ascii" else (write_fits_log, "fits")
+        return export_files.write_columns(loaded, output, label, against, overwrite=overwrite)
+    write, ending = {
+        "ascii": (export_files.write_ascii_log, "log"),
+        "fits": (export_files.write_fits_log, "fits"),
+        "parquet": (export_files.write_parquet, "parquet"),
+        "ecsv": (export_files.write_ecsv, "ecsv"),
+    }[form]
     path = output / f"{loaded.run_name}.{ending}"
     with make_way(path, overwrite=overwrite) as free:
         write(loaded, free)

@@ -1,4 +1,4 @@
-"""The files that leave: logs in ASCII, FITS and columns, light curves as tables and pictures.
+"""The files that leave: logs in ASCII, FITS, columns, ECSV and Parquet, light curves as tables and pictures.
 
 Each is written whole or not at all, and is the same bytes whenever it is written.
 """
@@ -22,11 +22,22 @@ from roque.lightcurves.columns import write_columns as write_column_files
 from roque.lightcurves.ensemble import LightCurve, light_curves
 from roque.lightcurves.hlog import Hlog
 from roque.lightcurves.log_writer import LogHeader, write_log
+from roque.lightcurves.measurement_tables import write_ecsv as write_ecsv_file
+from roque.lightcurves.measurement_tables import write_parquet as write_parquet_file
 from roque.lightcurves.plots import plot_light_curves
 from roque.lightcurves.tables import write_csv
 from roque.photometry.apertures import dumps
 
-__all__ = ["curves_of", "write_ascii_log", "write_columns", "write_fits_log", "write_light_curve", "write_plot"]
+__all__ = [
+    "curves_of",
+    "write_ascii_log",
+    "write_columns",
+    "write_ecsv",
+    "write_fits_log",
+    "write_light_curve",
+    "write_parquet",
+    "write_plot",
+]
 
 RAW_NAMED = 3
 """Raw files named at the top of a log; a run of single images has hundreds."""
@@ -52,14 +63,25 @@ def write_fits_log(export: Export, path: Path) -> None:
     Conflict
         The file exists.
     """
-    texts = {
-        "APERTURES": dumps(export.apertures),
-        "REDUCE FILE": export.reduce_file,
-        "RECIPE": json.dumps(export.recipe.to_dict(), indent=1),
-        "PROVENANCE": json.dumps(export.provenance, indent=1),
-    }
-    log = _hlog(export)
-    log.to_fits(path, f"{export.run_name}.log", {name: text for name, text in texts.items() if text})
+    _hlog(export).to_fits(path, f"{export.run_name}.log", {name.upper(): text for name, text in _texts(export).items()})
+
+
+def write_ecsv(export: Export, path: Path) -> None:
+    """Write all measurements as ECSV, a row for each star, frame and CCD, over what stands there; provenance is in its meta."""
+    about = {"run": export.run, "object": export.object, "provenance": export.provenance}
+    write_ecsv_file(path, export.parts(), about, export.barycentre)
+
+
+def write_parquet(export: Export, path: Path) -> None:
+    """Write the same as Parquet, with apertures, reduce file, recipe and provenance as metadata.
+
+    Raises
+    ------
+    BadInput
+        The package pyarrow is not installed.
+    """
+    texts = {name.replace(" ", "_"): text for name, text in _texts(export).items()}
+    write_parquet_file(path, export.parts(), {"run": export.run, "object": export.object, **texts}, export.barycentre)
 
 
 def write_columns(export: Export, folder: Path, star: str, against: str | None, *, overwrite: bool) -> list[Path]:
@@ -149,6 +171,17 @@ def write_plot(export: Export, curves: Mapping[str, LightCurve], path: Path) -> 
     name = export.object or export.run_name
     title = f"{name if star == export.target else f'{name}, star {star}'}, {export.run}"
     plot_light_curves(path, curves, title=title, bands=export.filters)
+
+
+def _texts(export: Export) -> dict[str, str]:
+    """What goes with the measurements wherever there is room for it."""
+    texts = {
+        "apertures": dumps(export.apertures),
+        "reduce file": export.reduce_file,
+        "recipe": json.dumps(export.recipe.to_dict(), indent=1),
+        "provenance": json.dumps(export.provenance, indent=1),
+    }
+    return {name: text for name, text in texts.items() if text}
 
 
 def _hlog(export: Export) -> Hlog:

@@ -7,8 +7,10 @@ import socket
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from astropy.io import fits
+from astropy.table import Table
 from sqlalchemy import select
 
 from roque.archive.models import Product, Reduction
@@ -57,13 +59,32 @@ def test_a_fits_log_carries_apertures_recipe_and_provenance(roque, here):
         assert json.loads("\n".join(hdus["APERTURES"].data["TEXT"]))[0] == "hipercam.MccdAper"
 
 
-def test_a_log_that_is_there_is_replaced_only_if_asked(roque, here):
-    Path("run0003.fits").write_text("precious")
-    result = roque("hlog", "export", RUN, "--format", "fits")
+@pytest.mark.parametrize(("form", "ending"), [("ascii", "log"), ("fits", "fits"), ("parquet", "parquet"), ("ecsv", "ecsv")])
+def test_a_log_that_is_there_is_replaced_only_if_asked(roque, here, form, ending):
+    file = Path(f"run0003.{ending}")
+    file.write_text("precious")
+    result = roque("hlog", "export", RUN, "--format", form)
     assert result.exit_code == 1
     assert "--overwrite" in result.stderr
-    assert Path("run0003.fits").read_text() == "precious"
-    assert roque("hlog", "export", RUN, "--format", "fits", "--overwrite").exit_code == 0
+    assert file.read_text() == "precious"
+    assert roque("hlog", "export", RUN, "--format", form, "--overwrite").exit_code == 0
+    assert file.stat().st_size > 1000
+
+
+def test_tables_have_the_measurements_and_say_how_they_came_about(roque, here):
+    for form in ("parquet", "ecsv"):
+        result = roque("hlog", "export", RUN, "--format", form, "--json")
+        assert json.loads(result.stdout)["files"] == [f"run0003.{form}"]
+    packed, plain = pq.read_table("run0003.parquet"), Table.read("run0003.ecsv")
+    assert packed.num_rows == len(plain) == FRAMES * 2 * 3
+    assert packed["counts"].to_numpy().tobytes() == np.asarray(plain["counts"]).tobytes()
+    lost = plain[(plain["frame"] == LOST_FRAME) & (plain["aperture"].astype(str) == "1")]
+    assert np.isnan(lost["counts"]).all()
+    assert lost["flag"].tolist() == [int(Flag.NO_EXTRACTION)] * 2
+    for told in (json.loads(packed.schema.metadata[b"provenance"]), plain.meta["provenance"]):
+        assert told["reduction"] == REDUCTION
+        assert set(told["masters"]) == {"bias", "flat"}
+    assert b"hipercam.MccdAper" in packed.schema.metadata[b"apertures"]
 
 
 def test_columns_are_a_file_for_each_ccd(roque, here):
@@ -79,12 +100,12 @@ def test_columns_are_a_file_for_each_ccd(roque, here):
 
 def test_the_same_export_is_the_same_bytes(roque, here):
     for folder in ("a", "b"):
-        for form in ("ascii", "fits"):
+        for form in ("ascii", "fits", "parquet", "ecsv"):
             assert roque("hlog", "export", RUN, "--format", form, "--output", folder).exit_code == 0
         assert roque("lightcurve", "export", RUN, "--output", f"{folder}/curve.csv").exit_code == 0
         assert roque("lightcurve", "plot", RUN, "--output", f"{folder}/curve.png").exit_code == 0
     made = sorted(path.name for path in Path("a").iterdir())
-    assert made == ["curve.csv", "curve.png", "run0003.fits", "run0003.log"]
+    assert made == ["curve.csv", "curve.png", "run0003.ecsv", "run0003.fits", "run0003.log", "run0003.parquet"]
     for name in made:
         assert (here / "a" / name).read_bytes() == (here / "b" / name).read_bytes()
 
