@@ -223,8 +223,49 @@ def _gz() -> list[Original]:
     return [_packed(o) for group in (_hipercam(), _ultra(), _fits(), _frames_of_hcm()) for o in group]
 
 
+def _kept(sound: bytes, frames: Any) -> Callable[[bytes], Any]:
+    """Frames of a file without sums whose tiles have their own: they tell nothing of a header or a place that is another."""
+    *_, (_, _, start, _, _) = honest_fits.hdus(sound)
+
+    def read(data: bytes) -> Any:
+        if data[: start + 8] != sound[: start + 8] or len(data) < len(sound):
+            raise honest_fits.Unknown
+        return frames
+
+    return read
+
+
+def _packed_run() -> Original:
+    """A raw run of a single tile, packed as fpack does it."""
+    from astropy.io import fits
+
+    plain, out = _hipercam_runs()[0], io.BytesIO()
+    with fits.open(io.BytesIO(plain), uint=True) as hdus:
+        cube = hdus[0].data
+        packed = fits.CompImageHDU(cube, hdus[0].header, compression_type="GZIP_1", tile_shape=cube.shape)
+        fits.HDUList([fits.PrimaryHDU(), packed]).writeto(out)
+    data = out.getvalue().replace(b"ZTENSION= 'IMAGE   '          ", b"ZSIMPLE =                    T")
+    return _plain("run0001.fits.fz", data, damage_fits, _kept(data, honest_raw.hipercam(plain)))
+
+
+def _packed_hcm() -> Original:
+    """A window of an hcm file, packed without loss."""
+    from astropy.io import fits
+
+    out = io.BytesIO()
+    with fits.open(io.BytesIO(_hcm_files()[0])) as hdus:
+        first, image = hdus[0].header, hdus[1]
+        first["NUMCCD"], image.header["NUMWIN"] = 1, 1
+        way: Any = {"compression_type": "GZIP_1", "quantize_level": 0, "tile_shape": image.data.shape}
+        fits.HDUList([fits.PrimaryHDU(header=first), fits.CompImageHDU(image.data, image.header, **way)]).writeto(out)
+    frames = [dict(list(honest_fits.hcm(_hcm_files()[0])[0][0].items())[:1])], False
+    return _plain("frame.hcm.fz", out.getvalue(), damage_fits, _kept(out.getvalue(), frames))
+
+
+@cache
 def _fz() -> list[Original]:
-    return [_plain("star.fits.fz", data, damage_fits, _unpacked(pixels)) for data, pixels in _tiled()]
+    tiled = [_plain("star.fits.fz", data, damage_fits, _unpacked(pixels)) for data, pixels in _tiled()]
+    return [*tiled, _packed_run(), _packed_hcm()]
 
 
 FORMATS = {
@@ -236,6 +277,16 @@ FORMATS = {
     "fz": Format("run", _fz),
     "lis": Format("run", _lists),
 }
+
+
+def _logs() -> list[Original]:
+    """A log of a reduction as FITS tables."""
+    from roque.lightcurves import Hlog
+
+    with tempfile.TemporaryDirectory() as folder:
+        log = Hlog.from_ascii(GOLDEN / "ultracam" / "run002_normal.log")
+        log.to_fits(Path(folder) / "a.hlog", "run002_normal.log")
+        return [_plain("a.hlog", (Path(folder) / "a.hlog").read_bytes(), damage_fits, lambda _: None)]
 
 
 def _texts(ending: str) -> list[Original]:
@@ -250,3 +301,4 @@ def _texts(ending: str) -> list[Original]:
 
 
 FORMATS |= {kind: Format(kind, partial(_texts, kind)) for kind in ("ape", "red", "log", "camera")}
+FORMATS["hlog"] = Format("hlog", cache(_logs))

@@ -6,11 +6,14 @@ import json
 import math
 import tomllib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
+from roque.errors import BadInput, NotFound
 from roque.instruments.camera import read_camera
+from roque.lightcurves import Hlog
 from roque.lightcurves.log_reader import read_log
 from roque.photometry import apertures, reduce_file
 from roque.photometry.recipe import Recipe
@@ -54,5 +57,14 @@ def _camera(path: Path, data: bytes) -> None:
     assert all(math.isfinite(value) for d in camera.detectors.values() for value in (d.gain, d.read_noise, d.saturation))
 
 
-READERS: dict[str, Callable[[Path, bytes], None]] = {"ape": _ape, "red": _red, "log": _log, "camera": _camera}
+def _hlog(path: Path, data: bytes) -> None:
+    log = Hlog.from_fits(path)
+    for ccd, table in log.items():
+        assert all(len(table[name]) == len(table) for name in table.dtype.names)
+        for aperture in log.apnames[ccd]:
+            with suppress(BadInput, NotFound):  # the series of a log in memory, which knows no file
+                log.tseries(ccd, aperture)
+
+
+READERS: dict[str, Callable[[Path, bytes], None]] = {"ape": _ape, "red": _red, "log": _log, "camera": _camera, "hlog": _hlog}
 """By format: reads a text as its command does, and compares with what Python's own parsers make of its bytes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from roque.errors import BadInput, NotFound
 from roque.frames.files import write_whole
 from roque.lightcurves._text import merge_rows
 from roque.lightcurves.barycentre import Barycentre
+from roque.lightcurves.fits_reader import read_tables
 from roque.lightcurves.fits_table import text_table, write_primary, write_table
 from roque.lightcurves.log_columns import APERTURE_COLUMNS, MEASUREMENT_FIELD, aperture_labels, log_dtype
 from roque.lightcurves.log_reader import read_log
@@ -110,21 +111,10 @@ class Hlog(dict[str, NDArray[np.void]]):
         BadInput
             Not FITS, or no tables of CCDs in it.
         """
-        from astropy.io import fits  # noqa: PLC0415 - reading ASCII logs should not wait for it
-
-        try:
-            with fits.open(name, memmap=False) as hdus:
-                tables = {
-                    str(hdu.header["CCDNAME"]): _native(hdu.data)
-                    for hdu in hdus
-                    if isinstance(hdu, fits.BinTableHDU) and "CCDNAME" in hdu.header
-                }
-        except FileNotFoundError as error:
-            raise NotFound("no such log", file=os.fspath(name)) from error
-        except (OSError, TypeError, ValueError) as error:
-            raise BadInput(f"not a FITS log: {error}", file=os.fspath(name), remedy="export it again") from error
+        tables = read_tables(name)
         if not tables:
-            raise BadInput("no table in it belongs to a CCD", file=os.fspath(name), remedy="give a log made from a reduce log")
+            place, remedy = "keyword CCDNAME", "give a log made from a reduce log"
+            raise BadInput("no table in it belongs to a CCD", file=os.fspath(name), place=place, remedy=remedy)
         return cls(tables)
 
     rfits = from_fits
@@ -215,6 +205,8 @@ class Hlog(dict[str, NDArray[np.void]]):
         ------
         NotFound
             There is no such CCD, aperture or column.
+        BadInput
+            The log has no times, exposures or flags as logs have them.
         """
         if ccd not in self:
             raise NotFound(f"no CCD {ccd} in the log, only {', '.join(self)}")
@@ -225,6 +217,11 @@ class Hlog(dict[str, NDArray[np.void]]):
         for column in (value, error) if ecol and ap is not None else (value,):
             if column not in names:
                 raise NotFound(f"CCD {ccd} has no column {column}", remedy=f"its apertures are {', '.join(self.apnames[ccd])}")
+        flags = {} if ap is None else {f"flag_{ap}": "iu"}
+        for column, kinds in ({"MJDok": "b", "Exptim": "f", self.time_column(ccd): "f"} | flags).items():
+            if column not in names or table.dtype[column].kind not in kinds:
+                remedy = "give the log of a reduction"
+                raise BadInput(f"the log has no column {column} as logs have it", place=f"CCD {ccd}", remedy=remedy)
         bits = np.zeros(len(table), np.uint32) if ap is None else table[f"flag_{ap}"].astype(np.uint32)
         bits[~table["MJDok"]] |= np.uint32(Flag.BAD_TIME)
         has_error = ecol and error in names
@@ -238,7 +235,7 @@ class Hlog(dict[str, NDArray[np.void]]):
 
     def time_column(self, ccd: str) -> str:
         """Name of the column of times: MJD, or MJD less an offset in days, as in MJD-61000."""
-        return next(name for name in self[ccd].dtype.names or () if name == "MJD" or name.startswith("MJD-"))
+        return next((name for name in self[ccd].dtype.names or () if name == "MJD" or name.startswith("MJD-")), "MJD")
 
     def offset(self, ccd: str) -> int:
         """Days that were taken off the times of a CCD."""
@@ -255,19 +252,6 @@ def _mend_old_errors(table: NDArray[np.void]) -> None:
         for column in ("xe", "ye"):
             errors = table[f"{column}_{label}"]
             errors[errors < 0] = np.nan
-
-
-def _native(data: Any) -> NDArray[np.void]:
-    """Columns of a FITS table in the types of a log."""
-    kinds = {"b": "?", "i": "i4", "u": "u4", "f": "f4"}
-    columns = {column: np.asarray(data[column]) for column in data.dtype.names}
-    dtype = np.dtype(
-        [(n, "f8" if c.dtype.itemsize == 8 and c.dtype.kind == "f" else kinds[c.dtype.kind]) for n, c in columns.items()]
-    )
-    table = np.empty(len(data), dtype)
-    for column, values in columns.items():
-        table[column] = values
-    return table
 
 
 def _table(measurements: Measurements, offset: int, barycentre: Barycentre | None) -> NDArray[np.void]:

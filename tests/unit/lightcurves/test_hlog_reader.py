@@ -184,3 +184,68 @@ def test_series_are_copies_with_the_flag_of_bad_times(tmp_path):
     for wrong in (("7", "1", "counts"), ("1", "9", "counts"), ("1", "1", "nothing")):
         with pytest.raises(NotFound):
             hlog.tseries(*wrong)
+
+
+def fits_log(tmp_path):
+    (tmp_path / "a.log").write_text(log(f"1 7 61113.25 1 0.5 4.2 3.5 {GOOD}", ccds=("1",)))
+    Hlog.from_ascii(tmp_path / "a.log").to_fits(tmp_path / "a.fits", "a.log")
+    return tmp_path / "a.fits"
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "said"),
+    [
+        ("TFORM2", "'2D'", "no numbers of a log"),
+        ("TFORM2", "'PJ(5)'", "no numbers of a log"),
+        ("TTYPE3", "'nframe'", "stands twice"),
+        ("TTYPE3", "7", "no numbers of a log"),
+        ("TZERO22", "17", "TZERO"),
+        ("TFIELDS", "0", "a table of 0 columns"),
+        ("TFIELDS", "99999999", "a table of 99999999 columns"),
+        ("NAXIS2", "999999999", "cut short"),
+        ("NAXIS1", "1", "columns of"),
+        ("TFORM1", "'E'", ""),  # what is as long and makes sense is read: DATASUM cannot tell
+    ],
+)
+def test_a_fits_log_whose_header_makes_no_sense_is_refused_with_the_place(tmp_path, keyword, value, said):
+    path = fits_log(tmp_path)
+    data = path.read_bytes()
+    at = data.index(f"{keyword:<8}=".encode(), 2880)
+    path.write_bytes(data[:at] + f"{keyword:<8}= {value:>20}".encode().ljust(80) + data[at + 80 :])
+    if not said:
+        assert Hlog.from_fits(path)["1"]["nframe"].dtype == np.float32
+        return
+    with pytest.raises(BadInput, match=said) as error:
+        Hlog.from_fits(path)
+    assert (error.value.file, bool(error.value.place), bool(error.value.remedy)) == (str(path), True, True)
+
+
+def test_numbers_of_a_fits_log_that_datasum_was_not_written_for_are_refused(tmp_path):
+    path = fits_log(tmp_path)
+    data = bytearray(path.read_bytes())
+    data[-2880] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(BadInput, match="DATASUM"):
+        Hlog.from_fits(path)
+
+
+@pytest.mark.parametrize("name", ["run002_normal", "run003_optimal", "run005_normal"])
+def test_the_pipelines_fits_logs_hold_what_astropy_reads_in_them(golden, name):
+    path = golden / "ultracam" / f"{name}.fits"
+    found = Hlog.from_fits(path)
+    with fits.open(path) as hdus:
+        assert list(found) == [hdu.header["CCDNAME"] for hdu in hdus[1:]]
+        for table, hdu in zip(found.values(), hdus[1:], strict=True):
+            assert list(table.dtype.names) == list(hdu.data.dtype.names)
+            for column in table.dtype.names:
+                np.testing.assert_array_equal(table[column], hdu.data[column])
+
+
+def test_a_log_without_times_or_flags_gives_no_series(tmp_path):
+    path = fits_log(tmp_path)
+    for old in (b"'MJDok   '", b"'MJD     '", b"'Exptim  '", b"'flag_1  '"):
+        data = path.read_bytes()
+        assert old in data
+        (tmp_path / "b.fits").write_bytes(data.replace(old, b"'other   '"))
+        with pytest.raises(BadInput, match="as logs have it"):
+            Hlog.from_fits(tmp_path / "b.fits").tseries("1", "1")
