@@ -115,6 +115,20 @@ def test_a_dat_that_grows_is_one_run_with_all_its_frames(record, settings, tmp_p
     assert len({rows[0][2] for rows in seen if rows}) > 2
 
 
+def test_hcm_files_that_come_one_after_the_other_are_one_run_that_grows(record, settings, tmp_path, golden_runs):
+    steps = []
+    for n in range(1, 9):
+        steps += writer.pieces(
+            settings.incoming[0] / f"run0008_{n:03d}.hcm", golden_runs / f"run0008_{n:03d}.hcm", seed=n, n=4, pause=0.04
+        )
+    seen = watched(record, settings, writer.start(tmp_path / "plan", steps))
+    assert seen[-1] == [(1, "complete", 8, 8)]
+    frames = [rows[0][2] for rows in seen if rows]
+    assert frames == sorted(frames)
+    assert len(set(frames)) > 2
+    assert {rows[0][:2] for rows in seen if rows} == {(1, "growing"), (1, "complete")}
+
+
 def test_a_run_longer_than_its_header_says_has_the_frames_of_the_header_until_that_is_put_right(
     record, settings, tmp_path, golden_runs
 ):

@@ -72,7 +72,7 @@ class Groups:
         return known.inspected
 
     def members(self, key: Group, path: str, found: Mapping[str, Stat]) -> list[str]:
-        """All files of a run, those that have not changed too, in the order of their times."""
+        """All files of a run, those that have not changed too, in the order of their frames."""
         first = self.inspected(path)
         if first.group is None:
             return [path]
@@ -90,7 +90,7 @@ class Groups:
                     members.append(other)
             except (RoqueError, OSError):
                 continue  # recorded when it was looked at itself
-        return sorted(members, key=lambda other: (_mjd(self._files[other].inspected), other))
+        return sorted(members, key=lambda other: (_order(self._files[other].inspected), other))
 
     def is_science(self, path: str) -> bool:
         """Whether a file that was inspected holds data of the sky."""
@@ -118,5 +118,5 @@ def refuse_name(path: str) -> None:
         raise BadInput("the name of the file is not text (UTF-8)", file=shown(path), place="file name", remedy="rename it")
 
 
-def _mjd(told: Inspected | None) -> float:
-    return told.mjd if told is not None and told.mjd == told.mjd else float("inf")  # NaN is not itself
+def _order(told: Inspected | None) -> float:
+    return told.order if told is not None and told.order == told.order else float("inf")  # NaN is not itself

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import glob
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
 from roque.errors import BadInput
-from roque.frames.frame import Header
+from roque.frames.frame import Frame, Header
 from roque.frames.hcm import scan_hcm
 from roque.instruments import CameraDescription, identify, load_camera
 from roque.instruments.plugins import Reader, plugins
@@ -52,8 +53,9 @@ class Inspected:
         As in `RunInfo`.
     group : tuple of str or None
         Files of a folder with the same group (and camera and source) are frames of one run; None: the file is a run by itself.
-    mjd : float
-        Mid-exposure of a frame, MJD(UTC): frames of a group are in the order of `mjd`. NaN where it is not known or not asked.
+    order : float
+        Frames of a group are in this order: mid-exposure, MJD(UTC), or the number in the name of an hcm file, whose time may be
+        none. NaN where it is not known or not asked.
     info : RunInfo or None
         What the run is, for a file that is a run by itself.
     members : tuple of Path
@@ -70,7 +72,7 @@ class Inspected:
     kind: str
     object: str
     group: tuple[str, ...] | None = None
-    mjd: float = float("nan")
+    order: float = float("nan")
     info: RunInfo | None = None
     members: tuple[Path, ...] = ()
     files: tuple[Path, ...] = ()
@@ -111,7 +113,7 @@ def inspect(path: Path, cameras: Mapping[str, CameraDescription], cache: Path | 
         return _inspect_brought(path, reader, camera_of(path, reader, cameras), cache)
     header = first_header(path, cache)
     if "HIPERCAM" in header:
-        return _inspect_hcm(path, unpack(path, cache), cameras)
+        return _inspect_hcm(path, cameras, cache)
     camera = raw_camera(header, cameras)
     if camera is not None and camera.source != "hl":
         return _inspect_brought(path, plugins().readers[camera.source], camera, cache)
@@ -137,7 +139,7 @@ def inspect(path: Path, cameras: Mapping[str, CameraDescription], cache: Path | 
         kind=exposure.kind,
         object=exposure.object,
         group=exposure.group,
-        mjd=exposure.mjd_int + exposure.mjd_frac,
+        order=exposure.mjd_int + exposure.mjd_frac,
     )
 
 
@@ -170,13 +172,16 @@ def _inspect_brought(path: Path, reader: Reader, camera: CameraDescription, cach
         return _whole_run(path, run.info)
 
 
-def _inspect_hcm(path: Path, plain: Path, cameras: Mapping[str, CameraDescription]) -> Inspected:
-    frame = scan_hcm(plain, str(path))
-    name, numbered = sequence_name(path)
-    info = hcm_info(frame, path, name, _hcm_camera(frame.header, cameras))
-    if not numbered:
+def _inspect_hcm(path: Path, cameras: Mapping[str, CameraDescription], cache: Path) -> Inspected:
+    def scan(file: Path) -> Frame:
+        return scan_hcm(unpack(file, cache), str(file))
+
+    frame = scan(path)
+    name, number = sequence_name(path)
+    others = _of_sequence(path, name) if number is not None else ()
+    info = hcm_info(frame, path, name, _hcm_camera(frame.header, cameras), others, scan)
+    if number is None:
         return _whole_run(path, info)
-    ccd = next(iter(frame.ccds.values()))
     return Inspected(
         path=path,
         source="hf",
@@ -186,16 +191,35 @@ def _inspect_hcm(path: Path, plain: Path, cameras: Mapping[str, CameraDescriptio
         kind=info.kind,
         object=info.object,
         group=(str(info.night), name),
-        mjd=ccd.mjd,
+        order=number,
     )
+
+
+def _of_sequence(path: Path, name: str) -> Iterator[Path]:
+    """Other files of the folder that belong to a run, in the order of their numbers; looked for when they are asked for."""
+    found = [file for file in path.parent.glob(f"{glob.escape(name)}_*.hcm*") if file != path]
+    yield from sorted(found, key=lambda file: (_number(file, name), file.name))
+
+
+def _number(path: Path, name: str) -> float:
+    try:
+        stem, number = sequence_name(path)
+    except BadInput:
+        return float("inf")
+    return float("inf") if number is None or stem != name else number
 
 
 def _inspect_list(path: Path, cameras: Mapping[str, CameraDescription], cache: Path) -> Inspected:
     members = tuple(read_list(path))
     if not members:
         raise BadInput("the list names no file", file=str(path), place="line 1", remedy="give one file name a line")
-    frame = scan_hcm(unpack(members[0], cache), str(members[0]))
-    return _whole_run(path, hcm_info(frame, members[0], run_name(path), _hcm_camera(frame.header, cameras)), members)
+
+    def scan(file: Path) -> Frame:
+        return scan_hcm(unpack(file, cache), str(file))
+
+    frame = scan(members[0])
+    camera = _hcm_camera(frame.header, cameras)
+    return _whole_run(path, hcm_info(frame, members[0], run_name(path), camera, members[1:], scan), members)
 
 
 def _hcm_camera(header: Header, cameras: Mapping[str, CameraDescription]) -> CameraDescription:

@@ -46,7 +46,7 @@ def test_such_a_file_belongs_to_the_run_of_those_around_it(tmp_path, bad):
     times[bad] = "gone"
     told = [inspect(path, KNOWN) for path in night(tmp_path, *times)]
     assert len({(t.group, t.night, t.name) for t in told}) == 1
-    assert [t.path.name for t in sorted(told, key=lambda t: (t.mjd, str(t.path)))] == ["a1.fits", "a2.fits", "a3.fits"]
+    assert [t.path.name for t in sorted(told, key=lambda t: (t.order, str(t.path)))] == ["a1.fits", "a2.fits", "a3.fits"]
 
 
 def test_files_around_that_are_of_something_else_or_damaged_tell_nothing(tmp_path):

@@ -65,7 +65,7 @@ def test_a_compressed_raw_run_is_told_as_well(make_raw, tmp_path, packing):
 def test_images_of_one_object_filter_and_size_belong_together(tmp_path):
     first = inspect(image(tmp_path / "a.fits"), KNOWN)
     assert (first.source, first.camera, first.info) == ("fits", "microobservatory", None)
-    assert first.mjd == pytest.approx(58107 + (5623.317 + 30) / 86400, abs=1e-9)
+    assert first.order == pytest.approx(58107 + (5623.317 + 30) / 86400, abs=1e-9)
     later = inspect(image(tmp_path / "b.fits", {"UT-OBS": "2017-12-20T08:33:43", "EXPTIME": 30.0}), KNOWN)
     assert later.group == first.group
     assert later.name == first.name == "HATP-32_Clear_65x50"
@@ -94,6 +94,31 @@ def test_a_folder_of_numbered_hcm_files_is_one_run_and_others_stand_alone(tmp_pa
     alone = inspect(hcm(tmp_path / "star.hcm"), KNOWN)
     assert (alone.group, alone.name, alone.camera) == (None, "star", "other")
     assert alone.info.windows["1"]["1"] == Geometry(1, 1, 1, 1, 4, 3)
+
+
+def test_frames_without_a_time_belong_to_the_night_of_the_others_and_stand_by_their_numbers(tmp_path, golden):
+    """The first of a run in drift mode have none, and stamps that cannot be are replaced by the start of the year 2000."""
+    with data_source("ul", golden / "ultracam" / "run003") as run:  # drift
+        for n in (1, 9, 10, 11):
+            write_hcm(tmp_path / f"run003_{n}.hcm", run.frame(n))
+    with data_source("hl", golden / "hipercam" / "raw" / "run0008.fits.gz") as run:
+        for n in (1, 2, 3):
+            write_hcm(tmp_path / f"run0008_{n:03d}.hcm", run.frame(n))
+    for name, numbers, night in (
+        ("run003", ("1", "9", "10", "11"), (2018, 6, 5)),
+        ("run0008", ("001", "002", "003"), (2026, 3, 14)),
+    ):
+        paths = [tmp_path / f"{name}_{n}.hcm" for n in numbers]
+        found = [inspect(path, KNOWN) for path in paths]
+        assert {told.night for told in found} == {dt.date(*night)}
+        assert len({told.group for told in found}) == 1
+        assert sorted(found, key=lambda told: told.order) == found
+        with data_source("hf", paths) as run:
+            assert run.info.night == dt.date(*night)
+    for n in (9, 10, 11):
+        (tmp_path / f"run003_{n}.hcm").unlink()
+    with pytest.raises(BadInput, match="the frame has no time"):
+        inspect(tmp_path / "run003_1.hcm", KNOWN)
 
 
 def test_a_list_is_a_run_and_names_its_members(tmp_path):
