@@ -40,6 +40,9 @@ def answer(request: dict[str, object], folder: Path) -> str:
     try:
         if "file" in request:
             return judge_file(Path(str(request["file"])), folder)
+        if name == "memory":  # does the bound hold?
+            bytearray(int(str(request["number"])))
+            return "read"
         original, files = mutant(name, int(str(request["seed"])), int(str(request["number"])))
         write(files, path)
         return judge(name, original, files, path)
