@@ -56,6 +56,7 @@ def extraction_settings(recipe: Recipe, ccd: str) -> ExtractionSettings:
     return ExtractionSettings(
         resize=line.resize == "variable",
         optimal=line.method == "optimal",
+        normalised=not recipe.parity,
         radii=np.array(radii, np.float64),
         clipped=recipe.sky.method == "clipped",
         variance=recipe.sky.error == "variance",

@@ -19,6 +19,7 @@ def settings(**changes):
     values = {
         "resize": True,
         "optimal": False,
+        "normalised": False,
         "radii": np.array([[1.8, 3.0, 9.0], [2.5, 12.0, 13.0], [3.0, 19.0, 20.0]]),
         "clipped": True,
         "variance": True,
@@ -216,3 +217,17 @@ def test_fixed_radii_are_kept_between_their_limits():
     radii = np.array([5.0, 6.0, 70.0])
     assert resize(settings(resize=False), -1.0, radii)
     assert radii.tolist() == [5.0, 12.0, 20.0]
+
+
+@pytest.mark.parametrize("rtarg", [4.0, 6.0, 9.0])
+@pytest.mark.parametrize("mbeta", [-1.0, 0.9])
+def test_normalised_weights_give_the_flux_of_the_whole_profile(rtarg, mbeta, patch):
+    radii = (rtarg, 12.0, 19.0)
+    (counts, error, *_), _ = measure(
+        settings(optimal=True, normalised=True), patch, 130.3, 227.6, radii, mfwhm=4.7096, mbeta=mbeta
+    )
+    (plain, plain_error, *_), _ = measure(settings(optimal=True), patch, 130.3, 227.6, radii, mfwhm=4.7096, mbeta=mbeta)
+    assert counts / error == pytest.approx(plain / plain_error, rel=1e-9 if mbeta < 0.0 else 0.1)
+    if mbeta < 0.0:
+        assert counts == pytest.approx(2000.0 * 2.0 * np.pi * 2.0**2 / (XBIN * YBIN), rel=0.02)
+    assert np.isfinite(counts)  # also with wings whose light is not finite

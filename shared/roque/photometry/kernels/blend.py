@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 
 from roque.photometry.kernels.compiled import inlined, inner, kernel
 from roque.photometry.kernels.outcome import FIT_EXHAUSTED, FIT_FEW_PIXELS, FIT_SHIFTED, FIT_SINGULAR, OK
-from roque.photometry.kernels.profiles import GAUSSIAN, profile, shape, subgrid
+from roque.photometry.kernels.profiles import GAUSSIAN, LEAST_FINITE_BETA, profile, shape, subgrid, volume
 from roque.photometry.kernels.windows import Patch
 
 __all__ = ["BlendMemory", "BlendSettings", "fit_blend", "make_blend_memory"]
 
 Floats = NDArray[np.float64]
 
-_LEAST_BETA = 1.05  # of a Moffat profile whose volume is finite
 _LEAST_ERROR = 1e-6  # of a sky known beforehand, counts
 _MOST_STEPS = 50
 _SETTLED = 1e-4  # of its error: change of a parameter that ends the fit
@@ -129,10 +128,8 @@ def fit_blend(
     int
         OK, or why there is no fit.
     """
-    beta = max(_LEAST_BETA, beta)
-    a, b, _ = shape(settings.method, fwhm, beta)
-    volume = math.pi / a if settings.method == GAUSSIAN else math.pi / (a * (b - 1.0))
-    scale = xbin * ybin / volume
+    a, b, _ = shape(settings.method, fwhm, max(LEAST_FINITE_BETA, beta))
+    scale = xbin * ybin / volume(settings.method, a, b)
     kx = subgrid(settings.ndiv, xbin, memory.xoffsets)
     ky = subgrid(settings.ndiv, ybin, memory.yoffsets)
     n = 1 + 3 * stars

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from roque.photometry.flags import Flag
 from roque.photometry.kernels.compiled import inner, kernel
-from roque.photometry.kernels.profiles import GAUSSIAN, MOFFAT, profile, shape, subgrid
+from roque.photometry.kernels.profiles import GAUSSIAN, LEAST_FINITE_BETA, MOFFAT, profile, shape, subgrid, volume
 from roque.photometry.kernels.search import median
 from roque.photometry.kernels.sums import SumMemory, make_sum_memory, mean_and_rms
 from roque.photometry.kernels.windows import Patch
@@ -41,6 +41,8 @@ class ExtractionSettings(NamedTuple):
     """Whether radii follow the mean FWHM."""
     optimal: bool
     """Whether pixels are weighted with the profile; radii then follow the FWHM in any case."""
+    normalised: bool
+    """Whether weighted sums are scaled to the flux of the whole profile (Naylor 1998, MNRAS 296, 339)."""
     radii: Floats
     """Factor, least and greatest radius, of target, inner and outer sky in turn; shape (3, 3)."""
     clipped: bool
@@ -178,10 +180,11 @@ def extract(
     if peak >= settings.nonlinear:
         flag |= _NONLINEAR
     method = MOFFAT if mbeta > 0.0 else GAUSSIAN
-    a, b, _ = shape(method, mfwhm, mbeta)
+    normalised = settings.optimal and settings.normalised
+    a, b, _ = shape(method, mfwhm, max(LEAST_FINITE_BETA, mbeta) if normalised else mbeta)
     kx = subgrid(settings.ndiv, xbin, memory.xoffsets)
     ky = subgrid(settings.ndiv, ybin, memory.yoffsets)
-    counts, variance, total = 0.0, 0.0, 0.0
+    counts, variance, total, share = 0.0, 0.0, 0.0, 0.0
     by_variance = settings.variance and nsky > 0
     reach2 = reach * reach
     left, right = _span(x, xfirst, xbin, nx, reach, extra, 0)
@@ -202,7 +205,9 @@ def extract(
                 continue
             if settings.optimal:
                 # polynomials don't carry NaN: a failed reference must
-                w *= profile(method, a, b, dx, dy, memory.xoffsets, kx, memory.yoffsets, ky) if mfwhm > 0.0 else np.nan
+                p = profile(method, a, b, dx, dy, memory.xoffsets, kx, memory.yoffsets, ky) if mfwhm > 0.0 else np.nan
+                w *= p
+                share += w * p
             pixel = j * nx + i
             D = patch.proc[pixel] - level
             if by_variance:
@@ -214,8 +219,9 @@ def extract(
             total += w
     if skye > 0.0:
         variance += (total * skye) ** 2
-    memory.result[0] = counts
-    memory.result[1] = math.sqrt(variance)
+    scale = volume(method, a, b) / (xbin * ybin * share) if normalised else 1.0
+    memory.result[0] = scale * counts
+    memory.result[1] = scale * math.sqrt(variance)
     memory.result[2] = level
     memory.result[3] = skye
     memory.numbers[0] = nsky

@@ -11,6 +11,8 @@ unbinned pixel of a binned one.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +24,7 @@ __all__ = [
     "FWHM",
     "GAUSSIAN",
     "HEIGHT",
+    "LEAST_FINITE_BETA",
     "MOFFAT",
     "NPARAMETERS",
     "SKY",
@@ -31,6 +34,7 @@ __all__ = [
     "profile",
     "shape",
     "subgrid",
+    "volume",
 ]
 
 Floats = NDArray[np.float64]
@@ -39,6 +43,9 @@ GAUSSIAN, MOFFAT = 0, 1
 SKY, HEIGHT, X, Y, FWHM, BETA = range(6)
 NPARAMETERS = 6
 _LEAST_BETA = 0.01
+
+LEAST_FINITE_BETA = 1.05
+"""Of Moffat profiles whose volume is wanted: that of wings that fall more slowly is not finite."""
 
 
 @kernel
@@ -61,6 +68,12 @@ def subgrid(ndiv: int, nbin: int, offsets: Floats) -> int:
         for k in range(ndiv):
             offsets[i * ndiv + k] = i - (nbin - 1) / 2.0 - (ndiv - 1) / (2.0 * ndiv) + k / ndiv
     return nbin * ndiv
+
+
+@kernel
+def volume(method: int, a: float, b: float) -> float:
+    """Volume of a profile of unit height: ``pi/a`` of a Gaussian, ``pi/(a (b - 1))`` of a Moffat with b above 1."""
+    return math.pi / a if method == GAUSSIAN else math.pi / (a * (max(LEAST_FINITE_BETA, b) - 1.0))
 
 
 @kernel
