@@ -7,32 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
-from functools import cached_property
-from itertools import pairwise
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
-from roque.errors import BadInput, Blemish
+from roque.errors import BadInput
 from roque.frames import CCD, Frame, Window
 from roque.frames.frame import Header
 from roque.frames.images import require
 from roque.instruments import CameraDescription
-from roque.instruments.hipercam import CCDS, NXTOT, NYTOT, STAMP_BYTES, ReadOut
+from roque.instruments.hipercam import CCDS, NXTOT, NYTOT, ReadOut
 from roque.instruments.rules import parse_iso
 from roque.spool._layout import Layout
 from roque.spool._raw import RawFrame
 from roque.spool.cursor import Cursor
+from roque.spool.hipercam_problems import stamp_problems
 from roque.spool.hipercam_raw import HipercamBytes
+from roque.spool.hipercam_times import HipercamTimes
 from roque.spool.naming import folder_night, night_of, run_kind, run_name, split_filters
 from roque.spool.source import RunInfo, Times, frames_from, overlaps, rows, shortened
-from roque.spool.stamps import DAY, FAULTS, Exposures, Stamps, exposures, frame_numbers, iso_time, read_stamps
+from roque.spool.stamps import DAY, Stamps, iso_time
 
 __all__ = ["HipercamRun"]
 
-_TIMES_AT_ONCE = 256  # frames whose times are worked out together
-_LOOKED_AT = 16  # frames of a server to find a good time in
 _COPIED: tuple[str, ...] = (
     "DATE",
     "OBJECT",
@@ -81,7 +79,7 @@ class HipercamRun:
         self._first = first
         self.cursor = Cursor(self, first, newer=raw.remote)
         """Where a reader is who waits for frames."""
-        self._blocks: dict[int, _Block] = {}
+        self._times = HipercamTimes(raw)
         self._info: RunInfo | None = None
 
     def __enter__(self) -> Self:
@@ -114,7 +112,9 @@ class HipercamRun:
         windows = {
             ccd: {w.label: w.geometry for w in self.read_out.windows if w.ccd == ccd and len(w.label) == 2} for ccd in CCDS
         }
-        return shortened([*self._raw.problems(), *overlaps(windows, self._file), *self._stamp_problems()], self._file)
+        times = self._times.all()
+        stamps = stamp_problems(times, self._file)
+        return shortened([*self._raw.problems(), *overlaps(windows, self._file), *stamps], self._file)
 
     @property
     def available(self) -> int:
@@ -146,8 +146,8 @@ class HipercamRun:
         """Frames that the camera lost before the last whole one, by the numbers of the others."""
         if not self.available:
             return 0
-        last = self._alone if self.remote else lambda number: self._block((number - 1) // _TIMES_AT_ONCE)
-        return int(last(self.available).times.number[-1]) - self.available
+        block, at = self._times.of(self.available)
+        return int(block.times.number[at]) - self.available
 
     @property
     def padded(self) -> bool:
@@ -160,7 +160,7 @@ class HipercamRun:
         self._raw.refresh()
         self._info = None
         if self.available < before:
-            self._blocks.clear()
+            self._times.forget()
         return self.available
 
     def frame(self, number: int) -> Frame:
@@ -203,7 +203,7 @@ class HipercamRun:
         BadInput
             The frame counters fall back in mid-run, so that two frames have one number.
         """
-        blocks = [self._block(b).times for b in range(-(-self.available // _TIMES_AT_ONCE))]
+        blocks = self._times.all()
         if not blocks:
             return rows(0, CCDS)
         number = np.concatenate([e.number for e in blocks])
@@ -242,7 +242,7 @@ class HipercamRun:
         """
         self._raw.frames.insist_on(first)
         self._raw.frames.insist_on(last)
-        return self._stamps(first, last)
+        return self._times.stamps(first, last)
 
     def _make_info(self) -> RunInfo:
         header, setup = self._raw.header, self.read_out
@@ -272,7 +272,7 @@ class HipercamRun:
         """Night by the folder, else by the first good time, else by the header's date."""
         if (night := folder_night(self._raw.path)) is not None:
             return night
-        for times in self._pieces():
+        for times in self._times.pieces():
             if (good := np.flatnonzero(times.fault == 0)).size:
                 return night_of(float(times.day[good[0]] + times.fraction[good[0]]), self._camera.site.longitude)
         stamp = parse_iso(str(self._raw.header.get("DATE", "")))
@@ -285,47 +285,8 @@ class HipercamRun:
             remedy="put the run into a folder named after its night (YYYY-MM-DD)",
         )
 
-    def _stamp_problems(self) -> list[BadInput]:
-        """Frames dropped, and ranges of frames whose time cannot be trusted."""
-        blocks = [self._block(b).times for b in range(-(-self.available // _TIMES_AT_ONCE))]
-        if not blocks:
-            return []
-        number = np.concatenate([e.number for e in blocks])
-        fault = np.concatenate([e.fault for e in blocks])
-        found: list[tuple[int, BadInput]] = []
-        steps = np.diff(number, prepend=0)
-        for at in np.flatnonzero(steps > 1).tolist():
-            lost = int(steps[at]) - 1
-            found.append(
-                (
-                    at,
-                    Blemish(
-                        f"{lost} {'frame was' if lost == 1 else 'frames were'} dropped by the camera before it",
-                        file=self._file,
-                        place=f"frame {number[at]}",
-                    ),
-                )
-            )
-        edges = np.flatnonzero(np.diff(fault, prepend=0, append=0))
-        for start, end in pairwise(edges.tolist()):
-            if fault[start]:
-                frames = f"frame {number[start]}" if end == start + 1 else f"frames {number[start]} to {number[end - 1]}"
-                remedy = "the counts are used; the times are flagged"
-                found.append((start, Blemish(FAULTS[fault[start]], file=self._file, place=frames, remedy=remedy)))
-        return [problem for _, problem in sorted(found, key=lambda item: item[0])]
-
-    def _pieces(self) -> Iterator[Exposures]:
-        """Times, as many frames at a time as cost little to look at."""
-        if self.remote:
-            yield from (self._alone(number).times for number in range(1, min(self.available, _LOOKED_AT) + 1))
-        else:
-            yield from (self._block(b).times for b in range(-(-self.available // _TIMES_AT_ONCE)))
-
     def _assemble(self, number: int, windows: list[list[Window]]) -> Frame:
-        if self.remote:
-            block, at = self._alone(number), 0
-        else:
-            block, at = self._block((number - 1) // _TIMES_AT_ONCE), (number - 1) % _TIMES_AT_ONCE
+        block, at = self._times.of(number)
         ccds = {}
         for label, labels, own, header, mjd_int, mjd_frac, exposure, time_ok, data_ok in zip(
             CCDS, self._layout.labels, windows, self._ccd_headers, *block.ccds[at], strict=True
@@ -353,95 +314,6 @@ class HipercamRun:
             "NFRAME": n,
         }
         return Frame(ccds, n, self._frame_header | stamp)
-
-    def _block(self, b: int) -> _Block:
-        """Times of a block of frames; numbers are told from two neighbours on each side."""
-        first, last = b * _TIMES_AT_ONCE + 1, min((b + 1) * _TIMES_AT_ONCE, self.available)
-        block = self._blocks.get(b)
-        # the numbers of the last two frames may be told better once more have come
-        if block is not None and block.upto >= min(last + 2, self.available):
-            return block
-        found = None if block is None else self._grown(block, first, last)
-        self._blocks[b] = found = found or self._whole_block(first, last)
-        return found
-
-    def _whole_block(self, first: int, last: int) -> _Block:
-        before, after = max(1, first - 2), min(last + 2, self.available)
-        stamps = self._stamps(before, after)
-        number, junk = frame_numbers(stamps.counter, before)
-        inner = slice(first - before, last - before + 1)
-        return _Block(exposures(stamps, number, junk, self.read_out).cut(inner), after)
-
-    def _grown(self, block: _Block, first: int, last: int) -> _Block | None:
-        """Add frames that have come to a block, which others hand on at once; None where it is to be told as a whole."""
-        kept = block.upto - 1 - first  # frames of which both neighbours on each side were known
-        before, after = first + kept - 4, min(last + 2, self.available)
-        if before < first:
-            return None
-        stamps = self._stamps(before, after)
-        number, junk = frame_numbers(stamps.counter, before)
-        # the first two of these say of themselves what they say without all of their neighbours; if the next two are junk,
-        # those after them may be numbered on from one further back
-        if junk[2:4].all():
-            return None
-        new = _Block(exposures(stamps, number, junk, self.read_out).cut(slice(4, last - before + 1)), after)
-        return block.followed_by(new, kept)
-
-    def _alone(self, number: int) -> _Block:
-        """Times of a frame, the same as in its block, without a look at other frames where they say nothing.
-
-        A counter that fits the place needs no others to be believed. One that does not is compared with two neighbours on each
-        side, and if it is junk, its frame is numbered on from the nearest sound one before it in its block.
-        """
-        stamps = self._stamps(number, number)
-        if stamps.counter[0] == number - 1:
-            return _Block(exposures(stamps, np.array([number]), np.array([False]), self.read_out), number)
-        last = number
-        while last < number + 2 and self._raw.frames.holds(last + 1):
-            last += 1
-        start = max(1, (number - 1) // _TIMES_AT_ONCE * _TIMES_AT_ONCE - 1)
-        reach = 2
-        while True:
-            before = max(start, number - reach)
-            stamps = self._stamps(before, last)
-            place, junk = frame_numbers(stamps.counter, before)
-            at = number - before
-            # what the first two of these say of themselves, they say without all of their neighbours
-            if before == start or not junk[at] or not junk[2:at].all():
-                break
-            reach *= 4
-        return _Block(exposures(stamps, place, junk, self.read_out).cut(slice(at, at + 1)), number)
-
-    def _stamps(self, first: int, last: int) -> Stamps:
-        return read_stamps(self._raw.frames.parts(first, last, self.read_out.frame_bytes - STAMP_BYTES, STAMP_BYTES))
-
-
-class _Block:
-    """Times of a block of frames; and the same as Python numbers, which frames are made of, once some are asked for."""
-
-    def __init__(self, times: Exposures, upto: int) -> None:
-        self.times = times
-        self.upto = upto
-
-    @cached_property
-    def frames(self) -> list[tuple[int, int, float, int]]:
-        """Number, day, fraction and fault of each frame."""
-        e = self.times
-        return list(zip(e.number.tolist(), e.day.tolist(), e.fraction.tolist(), e.fault.tolist(), strict=True))
-
-    @cached_property
-    def ccds(self) -> list[tuple[list[int], list[float], list[float], list[bool], list[bool]]]:
-        """Columns of the CCDs of each frame: day, fraction, exposure, whether time and data are good."""
-        e = self.times
-        columns: list[Any] = [a.tolist() for a in (e.mjd_int, e.mjd_frac, e.exposure, e.time_ok, e.data_ok)]
-        return list(zip(*columns, strict=True))
-
-    def followed_by(self, other: _Block, kept: int) -> _Block:
-        """Put the frames of another after the first of these."""
-        block = _Block(self.times.cut(slice(kept)).followed_by(other.times), other.upto)
-        if "frames" in self.__dict__:
-            block.__dict__ |= {"frames": self.frames[:kept] + other.frames, "ccds": self.ccds[:kept] + other.ccds}
-        return block
 
 
 def _headers(header: Header, setup: ReadOut, file: str) -> tuple[Header, list[Header]]:
