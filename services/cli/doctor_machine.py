@@ -56,6 +56,7 @@ def machine(settings: Settings) -> Iterator[Finding]:
         yield _folder("products", settings.products)
     yield from _room(settings)
     yield from _incoming(settings)
+    yield from _file_servers(settings)
     yield from _cameras(settings)
     yield _processors(settings)
     yield _kernels()
@@ -118,6 +119,19 @@ def _room(settings: Settings) -> Iterator[Finding]:
         do = "make room: roque goes on by itself; the cache of unpacked files in the home folder may be removed at any time"
         judge = fail if usage.free < LEAST_ROOM else warn
         yield judge("disk", text, do) if usage.free < LITTLE_ROOM else ok("disk", text)
+
+
+def _file_servers(settings: Settings) -> Iterator[Finding]:
+    from roque.errors import RoqueError
+    from roque.spool.servers.listings import served_runs
+
+    for url in settings.servers:
+        try:
+            yield ok("file server", f"{url} answers and has {len(served_runs(url))} runs")
+        except (RoqueError, OSError) as error:
+            yield warn(
+                "file server", f"{url}: {error}", "start it, or correct the setting servers: it is tried again by itself"
+            )
 
 
 def _incoming(settings: Settings) -> Iterator[Finding]:

@@ -13,9 +13,10 @@ import click
 from sqlalchemy import select
 
 from roque.archive import Record
-from roque.archive.models import RawFile
+from roque.archive.models import RawFile, Run
 from roque.archive.progress import Left, left_to_do
 from roque.errors import Conflict
+from roque.jobs.retries import request_runs
 from roque.process import stop_on_signals
 from roque.settings import Settings
 from services.cli.app import App
@@ -46,6 +47,7 @@ def reduce_folder(app: App, folder: Path, hints: dict[str, Any]) -> None:
     )
     record = app.new_record
     _try_again(record)
+    _ask_for(record, folder)
     idle = Idle(record, settings)
     if not hints and idle.now():
         app.say(f"nothing new in {folder}")
@@ -75,6 +77,13 @@ def _try_again(record: Record) -> None:
         for file in session.scalars(select(RawFile).where(RawFile.sha256 == "")):
             if _readable(Path(file.path)):
                 file.sha256 = None
+
+
+def _ask_for(record: Record, folder: Path) -> None:
+    """Ask for runs of the folder that were registered as an archive's."""
+    inside = select(RawFile.run_id).where(RawFile.path.startswith(f"{folder}/", autoescape=True))
+    with record.writing() as session:
+        request_runs(session, Run.id.in_(inside))
 
 
 def _readable(path: Path) -> bool:

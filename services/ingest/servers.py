@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from roque.errors import RoqueError
 from roque.settings import Settings
 from roque.spool.naming import safe_name
-from roque.spool.servers.listings import hipercam_runs, ultracam_runs
+from roque.spool.servers.listings import served_runs
 from roque.telemetry import logger
 from services.ingest.mirror import MirroredRun, Remote, hipercam_remote, ultracam_remote
 
@@ -31,10 +31,6 @@ SLOWEST_SECONDS = 300.0
 """Time between two looks at a run that has not grown for long, or of which nothing can be had."""
 
 _RUNS = {"hipercam": re.compile(r"run\d{4}"), "ultracam": re.compile(r"run\d{3}")}
-_LISTS: dict[str, Callable[[str], list[str]]] = {
-    "hipercam": hipercam_runs,
-    "ultracam": lambda address: ultracam_runs(f"http://{address}"),
-}
 _REMOTES: dict[str, Callable[[str, str], Remote]] = {"hipercam": hipercam_remote, "ultracam": ultracam_remote}
 
 
@@ -92,7 +88,7 @@ class FileServer:
 
     def _list(self) -> None:
         try:
-            names = [name for name in _LISTS[self._kind](self._address) if _RUNS[self._kind].fullmatch(name)]
+            names = [name for name in served_runs(self._name) if _RUNS[self._kind].fullmatch(name)]
         except (RoqueError, OSError) as error:
             self._trouble = self._say(None, self._trouble, error)
             self._list_pause = min(30.0, max(LIST_SECONDS, 2.0 * self._list_pause))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import shutil
+import signal
+import subprocess
 import threading
 from collections import Counter
 from pathlib import Path
@@ -17,6 +20,7 @@ from roque.archive.models import Frame, Job, Outbox, RawFile, Run
 from roque.archive.progress import run_state
 from roque.archive.runs import reopen_runs
 from roque.archive.schema import upgrade
+from roque.errors import Unreachable
 from roque.instruments import cameras
 from roque.jobs.outbox import clock
 from roque.jobs.planner import Policy, plan
@@ -25,6 +29,7 @@ from roque.registration import batch, seen
 from roque.registration.archive import Archive
 from roque.settings import load_settings
 from services.ingest.watch import Watch
+from tests.system.conftest import ROQUE, until
 
 NIGHTS = ("2019-01-01", "2019-01-02", "2020-05-05")
 
@@ -217,3 +222,37 @@ def test_the_command_says_what_it_did_and_would_do(home, archive):
     listed = home.roque("run", "list", "--header", "IMAGETYP~bias", "--json")
     assert {json.loads(line)["kind"] for line in listed.stdout.splitlines()} == {"bias"}
     assert home.roque("ingest", archive, "--until", "2018-01-01", "--since", "2019-01-01").returncode == 2
+
+
+def test_control_c_loses_nothing(home, archive):
+    template = next(archive.rglob("run0001.fits")).read_bytes()[: 2880 * 40]
+    for k in range(400):
+        (archive / "2019" / "2019-01-01" / f"run1{k:03d}.fits").write_bytes(template)
+    command = [*ROQUE, "ingest", str(archive), "--json"]
+    process = subprocess.Popen(command, env=home.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def registered() -> int:
+        with contextlib.suppress(Unreachable), home.reading() as session:
+            return session.scalar(select(func.count()).select_from(Run))
+        return 0
+
+    until(lambda: registered() or process.poll() is not None)
+    process.send_signal(signal.SIGINT)
+    said, errors = process.communicate(timeout=60)
+    told = json.loads(said)
+    assert told["stopped"]
+    assert "Traceback" not in errors
+    assert process.returncode == 1
+    assert 0 < registered() == told["new"] < 409
+    again = json.loads(home.roque("ingest", archive, "--json").stdout)
+    assert (again["new"] + told["new"], again["known"]) == (409, told["new"])
+
+
+@pytest.mark.parametrize("size", ["laptop"])
+def test_a_night_that_is_reduced_by_hand_is_asked_for(home, archive):
+    home.roque("ingest", archive)
+    night = archive / "2019" / "2019-01-02"
+    _, lines = home.night(night)
+    assert {name: line["state"] for name, line in lines.items()} == {f"run000{number}": "done" for number in (1, 2, 3)}
+    with home.reading() as session:
+        assert session.scalar(select(func.count()).where(Run.on_request)) == 6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import threading
@@ -195,7 +196,7 @@ def test_a_full_disk_is_waited_for_and_other_runs_go_on(golden, served, spool, s
 
 def test_names_that_no_run_has_are_left_alone(golden, served, spool, server_of, tmp_path, monkeypatch):
     listed = ["../run0001", "run0001/../../x", "run00012", "run001", "run0001"]
-    monkeypatch.setitem(servers._LISTS, "hipercam", lambda _: listed)
+    monkeypatch.setattr(servers, "served_runs", lambda _: listed)
     with stand_in(golden, served, tmp_path / "log") as one:
         server = server_of(f"hipercam://{one.hipercam}")
         follow(server, lambda: same_bytes(spool, served, "run0001.fits"))
@@ -258,3 +259,13 @@ def test_roque_up_takes_up_a_run_that_grows_on_a_server(golden, served, tmp_path
     shown = home.show("run0001")
     assert (shown["frames"], shown["frames_missing"], shown["version"]) == (8, 0, 1)
     assert shown["files"][0]["path"].startswith(str(home.folder / "spool"))
+
+
+def test_doctor_says_whether_the_servers_answer(golden, served, tmp_path, home):
+    with stand_in(golden, served, tmp_path / "log") as one:
+        urls = [f"hipercam://{one.hipercam}", f"ultracam://{one.hipercam}", "hipercam://localhost:9/"]
+        told = home.roque("doctor", "--json", servers=json.dumps(urls)).stdout
+    found = [json.loads(line) for line in told.splitlines()]
+    servers = [(one["state"], one["detail"]) for one in found if one["name"] == "file server"]
+    assert [state for state, _ in servers] == ["ok", "ok", "warn"]
+    assert servers[0][1].endswith("has 2 runs")

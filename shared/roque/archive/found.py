@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,12 +83,27 @@ def identity_values(found: FoundRun, version: int, now: dt.datetime) -> dict[str
             ccd: {label: [g.llx, g.lly, g.xbin, g.ybin, g.nx, g.ny] for label, g in windows.items()}
             for ccd, windows in info.windows.items()
         },
-        "header": dict(info.header),
+        "header": {keyword: _plain(value) for keyword, value in info.header.items()},
         "on_request": found.on_request,
         "trace": new_trace(),
         "registered_at": now,
         "grown_at": now,
     }
+
+
+def _plain(value: Any) -> Any:
+    """Value of a header in a form that both databases read as JSON, so that one odd card does not spoil a search of all headers."""
+    match value:
+        case float() if not math.isfinite(value):
+            return str(value)
+        case str():
+            return value.replace("\0", "?")
+        case dict():
+            return {str(name).replace("\0", "?"): _plain(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [_plain(inner) for inner in value]
+        case _:
+            return value
 
 
 def progress_values(found: FoundRun) -> dict[str, Any]:

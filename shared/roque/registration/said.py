@@ -12,7 +12,6 @@ from sqlalchemy.orm import Session
 
 from roque.archive.hints import SIDECARS, sidecar_hints
 from roque.archive.models import RawFile, Run
-from roque.jobs.retries import request_runs
 from roque.registration.content import file_digest
 from roque.settings import Settings
 from roque.spool.folders import Stat
@@ -69,7 +68,6 @@ def tell_registered(session: Session, settings: Settings) -> None:
         inside = select(RawFile.run_id).where(RawFile.path.startswith(f"{folder}/", autoescape=True))
         ours = Run.id.in_(inside), Run.state.in_(("growing", "complete"))
         if settings.urgent:
-            request_runs(session, Run.id.in_(inside))
             session.execute(update(Run).where(*ours, Run.unsettled).values(urgent=True))
         for run in session.scalars(select(Run).where(*ours, Run.kind == "science")).unique() if settings.hints else ():
             if run.hints != {**run.hints, **settings.hints}:

@@ -85,9 +85,11 @@ class Layout:
             pairs.append((window, _Place(window, setup, self._npixels)))
             self._npixels += window.geometry.nx * window.geometry.ny
         self._stacks = [(shape, sum(p.shape == shape for _, p in pairs)) for shape in shapes]
-        pairs.sort(key=lambda pair: setup.windows.index(pair[0]))
+        turn = {id(window): i for i, window in enumerate(ordered)}  # comparing windows would take longer than all the rest
+        given = {id(window): i for i, window in enumerate(setup.windows)}
+        pairs.sort(key=lambda pair: given[id(pair[0])])
         self._ccds = [[p for w, p in pairs if w.ccd == ccd] for ccd in CCDS]
-        self._turns = [[ordered.index(w) for w, _ in pairs if w.ccd == ccd] for ccd in CCDS]
+        self._turns = [[turn[id(w)] for w, _ in pairs if w.ccd == ccd] for ccd in CCDS]
         self._grouped = setup.nsamp != 4
         table = [[p.row for w, p in pairs if w.group == i] for i in range(len(setup.sets))]
         ends = np.cumsum([0, *map(len, table)])

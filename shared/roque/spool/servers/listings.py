@@ -8,7 +8,7 @@ from roque.errors import BadInput
 from roque.spool.servers.addresses import http_address, websocket_address
 from roque.spool.servers.http import HttpClient
 
-__all__ = ["hipercam_runs", "ultracam_runs"]
+__all__ = ["hipercam_runs", "served_runs", "ultracam_runs"]
 
 _LARGEST = 16 << 20  # bytes of a listing
 _PATIENCE = 1.0  # s
@@ -37,6 +37,12 @@ def hipercam_runs(server: str) -> list[str]:
 def ultracam_runs(server: str) -> list[str]:
     """List the runs on an ULTRACAM file server, at an address with its scheme, as `hipercam_runs` does."""
     return sorted(set(_ULTRACAM.findall(_listing(http_address(server)))))
+
+
+def served_runs(url: str) -> list[str]:
+    """List the runs on a server of either kind, ``hipercam://HOST:PORT/`` or ``ultracam://HOST:PORT/``, as `hipercam_runs` does."""
+    scheme, _, address = url.partition("://")
+    return hipercam_runs(address) if scheme == "hipercam" else ultracam_runs(f"http://{address}")
 
 
 def _listing(address: str) -> str:
