@@ -242,7 +242,7 @@ def test_control_c_loses_nothing(home, archive):
     told = json.loads(said)
     assert told["stopped"]
     assert "Traceback" not in errors
-    assert process.returncode == 1
+    assert process.returncode == 130
     assert 0 < registered() == told["new"] < 409
     again = json.loads(home.roque("ingest", archive, "--json").stdout)
     assert (again["new"] + told["new"], again["known"]) == (409, told["new"])
