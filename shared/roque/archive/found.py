@@ -92,7 +92,7 @@ def identity_values(found: FoundRun, version: int, now: dt.datetime) -> dict[str
 
 
 def _plain(value: Any) -> Any:
-    """Value of a header in a form that both databases read as JSON, so that one odd card does not spoil a search of all headers."""
+    """Value of a header as both databases read it in JSON: one odd card must not spoil a search of all headers."""
     match value:
         case float() if not math.isfinite(value):
             return str(value)

@@ -40,7 +40,7 @@ def ultracam_runs(server: str) -> list[str]:
 
 
 def served_runs(url: str) -> list[str]:
-    """List the runs on a server of either kind, ``hipercam://HOST:PORT/`` or ``ultracam://HOST:PORT/``, as `hipercam_runs` does."""
+    """List the runs on a server, ``hipercam://HOST:PORT/`` or ``ultracam://HOST:PORT/``, as `hipercam_runs` does."""
     scheme, _, address = url.partition("://")
     return hipercam_runs(address) if scheme == "hipercam" else ultracam_runs(f"http://{address}")
 
