@@ -17,7 +17,8 @@ from roque.instruments.plugins import Reader, plugins
 from roque.instruments.ultra_modes import ultra_read_out
 from roque.spool.brought import camera_of, open_brought
 from roque.spool.exposure import exposure_of
-from roque.spool.hcm_list import hcm_info, read_list, sequence_name
+from roque.spool.hcm_list import read_list
+from roque.spool.hcm_runs import hcm_info, sequence_name
 from roque.spool.hipercam import HipercamRun
 from roque.spool.hipercam_raw import HipercamFile
 from roque.spool.image_headers import merged_header
