@@ -9,7 +9,8 @@ simulation, archive, jobs, bus. A room imports only rooms above it.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from roque.lightcurves import Hlog, Series
+    from roque.lightcurves import Series
+    from roque.notebook import Hlog
 
 __all__ = ["Hlog", "Series", "__version__"]
 
@@ -17,8 +18,13 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("Hlog", "Series"):
-        from roque import lightcurves  # noqa: PLC0415 - `roque --help` should not wait for it
+    # `roque --help` should not wait for these
+    if name == "Hlog":
+        from roque.notebook import Hlog  # noqa: PLC0415
 
-        return getattr(lightcurves, name)
+        return Hlog
+    if name == "Series":
+        from roque.lightcurves.series import Series  # noqa: PLC0415
+
+        return Series
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -140,9 +140,6 @@ def plog(values: Values, tell: Tell) -> None:
 
 
 def _read(values: Values) -> Any:
-    from roque.errors import BadInput
     from roque.lightcurves.hlog import Hlog
 
-    if values["origin"] == "u":
-        raise BadInput("logs of the older ULTRACAM pipeline cannot be read", file=str(values["log"]), remedy="say origin=h")
-    return Hlog.from_ascii(values["log"])
+    return (Hlog.from_ulog if values["origin"] == "u" else Hlog.from_ascii)(values["log"])

@@ -30,6 +30,7 @@ from roque.photometry.apertures import dumps
 
 __all__ = [
     "curves_of",
+    "log_of",
     "write_ascii_log",
     "write_columns",
     "write_ecsv",
@@ -63,7 +64,7 @@ def write_fits_log(export: Export, path: Path) -> None:
     Conflict
         The file exists.
     """
-    _hlog(export).to_fits(path, f"{export.run_name}.log", {name.upper(): text for name, text in _texts(export).items()})
+    log_of(export).to_fits(path, f"{export.run_name}.log", {name.upper(): text for name, text in _texts(export).items()})
 
 
 def write_ecsv(export: Export, path: Path) -> None:
@@ -110,7 +111,7 @@ def write_columns(export: Export, folder: Path, star: str, against: str | None, 
     # beside their places, so that they are renamed and not copied
     with TemporaryDirectory(prefix=".roque-", dir=folder) as temporary:
         source = Path(f"{export.run_name}.log")
-        made = write_column_files(_hlog(export), source, Path(temporary), star, against or others[0])
+        made = write_column_files(log_of(export), source, Path(temporary), star, against or others[0])
         targets = [folder / path.name for path in made]
         for target in targets:
             if target.exists() and not overwrite:
@@ -184,7 +185,8 @@ def _texts(export: Export) -> dict[str, str]:
     return {name: text for name, text in texts.items() if text}
 
 
-def _hlog(export: Export) -> Hlog:
+def log_of(export: Export) -> Hlog:
+    """All measurements as a log in memory."""
     tables: dict[str, NDArray[np.void]] = {}
     for ccd, members in export.apertures.items():
         if members:

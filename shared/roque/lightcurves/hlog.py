@@ -20,6 +20,7 @@ from roque.lightcurves.log_columns import APERTURE_COLUMNS, MEASUREMENT_FIELD, a
 from roque.lightcurves.log_reader import read_log
 from roque.lightcurves.log_writer import LogRows, exposure_texts, row_text
 from roque.lightcurves.series import Series
+from roque.lightcurves.ulog_reader import flags_of, read_ulog
 from roque.photometry.flags import Flag
 from roque.photometry.measurements import Measurements
 
@@ -61,8 +62,8 @@ class Hlog(dict[str, NDArray[np.void]]):
 
     @property
     def writable(self) -> bool:
-        """Whether the log can be written as ASCII: it needs the comments of one."""
-        return bool(self.comments)
+        """Whether the log can be written as ASCII: it needs comments that define its columns."""
+        return any("Start of column name definitions" in line for line in self.comments)
 
     @classmethod
     def from_ascii(cls, names: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> Self:
@@ -98,7 +99,23 @@ class Hlog(dict[str, NDArray[np.void]]):
             _mend_old_errors(table)
         return cls(joined, logs[0][0])
 
-    rascii = from_ascii
+    rascii = read = from_ascii
+
+    @classmethod
+    def from_ulog(cls, name: str | os.PathLike[str]) -> Self:
+        """Read a log of the C++ ULTRACAM pipeline; `roque.lightcurves.ulog_reader.read_ulog` says what its columns are.
+
+        Raises
+        ------
+        NotFound
+            There is no such file.
+        BadInput
+            Not such a log, or a row that does not fit.
+        """
+        comments, tables = read_ulog(Path(name))
+        return cls(tables, comments)
+
+    rulog = from_ulog
 
     @classmethod
     def from_fits(cls, name: str | os.PathLike[str]) -> Self:
@@ -199,7 +216,8 @@ class Hlog(dict[str, NDArray[np.void]]):
         Returns
         -------
         Series
-            Copies: the log never changes with it. Times are those of the log, exposures in days.
+            Copies: the log never changes with it. Times are those of the log, exposures in days, flags bits of
+            `roque.photometry.flags.Flag`, also where the log has codes.
 
         Raises
         ------
@@ -214,6 +232,8 @@ class Hlog(dict[str, NDArray[np.void]]):
         names = table.dtype.names or ()
         value = name if ap is None else f"{name}_{ap}"
         error = f"{name}e" if ap is None else f"{name}e_{ap}"
+        if ap is not None and f"e{value}" in names:  # exm of xm in logs of the C++ ULTRACAM pipeline
+            error = f"e{value}"
         for column in (value, error) if ecol and ap is not None else (value,):
             if column not in names:
                 raise NotFound(f"CCD {ccd} has no column {column}", remedy=f"its apertures are {', '.join(self.apnames[ccd])}")
@@ -222,7 +242,7 @@ class Hlog(dict[str, NDArray[np.void]]):
             if column not in names or table.dtype[column].kind not in kinds:
                 remedy = "give the log of a reduction"
                 raise BadInput(f"the log has no column {column} as logs have it", place=f"CCD {ccd}", remedy=remedy)
-        bits = np.zeros(len(table), np.uint32) if ap is None else table[f"flag_{ap}"].astype(np.uint32)
+        bits = np.zeros(len(table), np.uint32) if ap is None else self._flags(ccd, ap)
         bits[~table["MJDok"]] |= np.uint32(Flag.BAD_TIME)
         has_error = ecol and error in names
         return Series(
@@ -232,6 +252,11 @@ class Hlog(dict[str, NDArray[np.void]]):
             bmask=bits,
             te=table["Exptim"].astype(np.float64) / _DAY,
         )
+
+    def _flags(self, ccd: str, ap: str) -> NDArray[np.uint32]:
+        codes = self[ccd][f"flag_{ap}"]
+        of_ultracam = f"worst_{ap}" in (self[ccd].dtype.names or ())
+        return flags_of(codes) if of_ultracam else codes.astype(np.uint32)
 
     def time_column(self, ccd: str) -> str:
         """Name of the column of times: MJD, or MJD less an offset in days, as in MJD-61000."""

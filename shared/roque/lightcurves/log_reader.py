@@ -14,7 +14,7 @@ from roque.lightcurves._text import BAD_COUNT, KINDS, index_rows, parse_rows
 
 __all__ = ["read_log"]
 
-_REMEDY = "give the ASCII log of a reduction"
+_REMEDY = "give the ASCII log of a reduction; one of the C++ ULTRACAM pipeline is read with origin=u, or Hlog.from_ulog"
 _MOST_COMMENTS = 100_000  # lines; real ones have some hundred
 _NAMES = ("Start of column name definitions", "End of column name definitions")
 _TYPES = ("Start of data type definitions", "End of data type definitions")

@@ -29,7 +29,9 @@ def test_reading_and_dividing_columns_waits_for_nothing_that_draws_or_asks_the_r
 
 
 def test_names_of_the_room_are_those_of_its_modules_and_others_are_unknown():
-    assert roque.Hlog is lightcurves.Hlog is lightcurves.hlog.Hlog
+    assert lightcurves.Hlog is lightcurves.hlog.Hlog
+    assert issubclass(roque.Hlog, lightcurves.Hlog)
+    assert roque.Series is lightcurves.Series is lightcurves.series.Series
     assert all(getattr(lightcurves, name) is not None for name in lightcurves.__all__)
     for module in (roque, lightcurves):
         with pytest.raises(AttributeError, match="no_such"):
