@@ -9,7 +9,7 @@ import zlib
 
 import numpy as np
 
-__all__ = ["Refused", "Unknown", "fits_images", "gunzip", "hcm", "hdus", "header_of", "number", "sums_agree"]
+__all__ = ["Refused", "Unknown", "fits_images", "gunzip", "hcm", "hdus", "header_of", "number", "ones_sum", "sums_agree"]
 
 BLOCK = 2880
 TYPES = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}

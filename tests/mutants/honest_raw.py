@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 
-from tests.mutants.honest_fits import BLOCK, Refused, header_of, number
+from tests.mutants.honest_fits import BLOCK, Refused, header_of, number, ones_sum
 from tests.support import hipercam_reference, ultra_reference
 
 __all__ = ["hipercam", "ultra"]
@@ -17,7 +17,7 @@ FIXED = {"BITPIX": 16, "NAXIS": 3, "NAXIS2": 1, "BZERO": 32768}
 
 
 def hipercam(data):
-    """Frames of a raw run, by (CCD, label): left, low, binning, counts; and whether its size is another than announced."""
+    """Frames of a raw run, by (CCD, label): left, low, binning, counts; and whether size or sum are others than announced."""
     cards, start, repeated = header_of(data)
     if repeated or any(cards.get(k) != v for k, v in FIXED.items()) or cards.get("BSCALE", 1) != 1:
         raise Refused("not a raw run")
@@ -30,7 +30,9 @@ def hipercam(data):
         found = hipercam_reference.windows_of(cards, data[at : at + size])
         made.append({(ccd, label): (*place, counts) for ccd, own in found.items() for label, *place, counts in own})
     end = start + -(-frames * size // BLOCK) * BLOCK
-    return made, whole < frames or frames == 0 or len(data) > end
+    told = cards.get("DATASUM")
+    other = isinstance(told, str) and told.isdigit() and int(told) != ones_sum(data[start : start + frames * size])
+    return made, whole < frames or frames == 0 or len(data) > end or other
 
 
 def _words(cards):

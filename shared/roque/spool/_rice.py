@@ -30,7 +30,7 @@ def rice(data: NDArray[np.uint8], size: int, block: int, out: NDArray[np.int64])
     Returns
     -------
     bool
-        False if the data end too early.
+        False if the data end too early, or go on for bytes behind the last pixel.
     """
     width = 8 * size
     split_bits = 3 if size == 1 else (4 if size == 2 else 5)
@@ -80,4 +80,5 @@ def rice(data: NDArray[np.uint8], size: int, block: int, out: NDArray[np.int64])
             value = (value + difference) & mask
             out[i] = value - (mask + 1) if size > 1 and value >> (width - 1) else value
         done += block
-    return True
+    # writers end with the byte of the last bit; some fill up to a word
+    return data.size - at < 8

@@ -120,6 +120,7 @@ class HipercamFile:
             self.read_out = read_out(self.header, file=self.name)
             self.frames = RawFrames(self._file, self._hdu.start, self.read_out.frame_bytes)
             self.announced: int = max(0, require(self.header, "NAXIS3", int, file=self.name))
+            self._summed: tuple[int, list[BadInput]] = (-1, [])
             self.refresh()
         except BadInput:
             self._file.close()
@@ -180,6 +181,22 @@ class HipercamFile:
         self.frames = RawFrames(copy, hdu.start, setup.frame_bytes)
 
     def problems(self) -> list[BadInput]:
+        """Frames lost at the end, or bytes beyond them; frames that are not those that DATASUM was written for."""
+        whole = self.frames.available == self.announced > 0
+        return [*self._size_problems(), *(self._sum_problems() if whole else [])]
+
+    def _sum_problems(self) -> list[BadInput]:
+        """What DATASUM tells of a run that is whole; cameras write none, but packers and archives do."""
+        if self._summed[0] != self.written:
+            found: list[BadInput] = []
+            try:
+                self._file.check_sum(self._hdu)
+            except BadInput as error:
+                found = [error]
+            self._summed = self.written, found
+        return self._summed[1]
+
+    def _size_problems(self) -> list[BadInput]:
         """Frames lost at the end, or bytes beyond them."""
         size, start, available = self.read_out.frame_bytes, self._hdu.start, self.frames.available
         data_end = start + -(-self.announced * size // BLOCK) * BLOCK

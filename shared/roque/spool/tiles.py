@@ -130,16 +130,17 @@ class TiledImage:
         size, block = self._parameters.get("BYTEPIX", 4), self._parameters.get("BLOCKSIZE", 32)
         out = np.empty(n, np.int64)
         if size not in {1, 2, 4} or block < 1 or not rice(np.frombuffer(data, np.uint8), size, block, out):
-            raise self._wrong("a tile ends too early")
+            raise self._wrong("a tile has another size than its pixels take")
         return out
 
     def _inflate(self, data: bytes, n: int, dtype: str, method: str) -> NDArray[Any]:
         size = np.dtype(dtype).itemsize
+        engine = zlib.decompressobj(wbits=31)
         try:
-            raw = zlib.decompressobj(wbits=31).decompress(data, n * size + 1)
+            raw = engine.decompress(data, n * size + 1)
         except zlib.error as error:
             raise self._wrong(f"a tile cannot be unpacked: {error}") from None
-        if len(raw) != n * size:
+        if len(raw) != n * size or not engine.eof:  # at its end stands its own checksum
             raise self._wrong("a tile has another size than the image says")
         if method == "GZIP_2":  # all first bytes, then all second bytes ...
             raw = np.frombuffer(raw, np.uint8).reshape(size, n).T.tobytes()

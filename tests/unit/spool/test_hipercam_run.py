@@ -9,6 +9,7 @@ import os
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from roque.errors import BadInput, NotFound
 from roque.frames import Box, Geometry
@@ -377,3 +378,17 @@ def test_a_keyword_that_stands_twice_with_two_values_is_refused(make_raw, tmp_pa
 def test_prescan_in_drift_mode_is_refused(make_raw, tmp_path):
     with pytest.raises(BadInput, match="drift mode has no prescan"):
         open_run(make_raw(1, "Drift", cards={"ESO DET INCPRSCX": True}), tmp_path)
+
+
+def test_frames_that_are_not_those_datasum_was_written_for_are_a_problem_of_the_run(make_raw, tmp_path):
+    raw = make_raw(2)
+    raw.cards["DATASUM"] = "0"
+    plain = raw.write(tmp_path / "run0001.fits", tail=bytes(-2 * raw.frame_bytes % 2880))
+    with data_source("hl", plain) as run:
+        (problem,) = run.problems
+        assert (problem.code, problem.place) == ("bad_input", f"byte {run.extent[0]}")
+        assert run.problems == [problem]  # told again without a look at the frames
+        raw.cards["DATASUM"] = problem.message.rpartition(" ")[2]
+    again = raw.write(tmp_path / "run0002.fits", tail=bytes(-2 * raw.frame_bytes % 2880))
+    with data_source("hl", again) as run, fits.open(again, checksum=True):
+        assert run.problems == []

@@ -261,3 +261,17 @@ def test_tiles_that_are_not_those_datasum_was_written_for_are_refused(tmp_path):
         unpack(tmp_path / "a.fits.fz", tmp_path / "cache")
     assert error.value.place == f"byte {table.start}"
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize(("method", "cut"), [("RICE_1", -9), ("RICE_1", 2), ("GZIP_1", 4), ("GZIP_2", 8)])
+def test_a_tile_of_another_size_than_its_pixels_take_is_refused(tmp_path, method, cut):
+    pack(tmp_path / "a.fits.fz", IMAGES["int16"], compression_type=method)
+    data = bytearray((tmp_path / "a.fits.fz").read_bytes())
+    with FitsFile(tmp_path / "a.fits.fz") as file:
+        _, table = file.hdus()
+    # the first descriptor: so many bytes, from there on
+    length = int.from_bytes(data[table.start : table.start + 4], "big")
+    data[table.start : table.start + 4] = (length - cut).to_bytes(4, "big")
+    (tmp_path / "a.fits.fz").write_bytes(data)
+    with pytest.raises(BadInput, match="another size"):
+        unpack(tmp_path / "a.fits.fz", tmp_path / "cache")
