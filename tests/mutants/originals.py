@@ -17,6 +17,7 @@ import numpy as np
 
 from tests.mutants import honest_fits, honest_raw
 from tests.mutants.damage import Damage, damage_bytes, damage_fits, damage_text, damage_xml
+from tests.mutants.served import hipercam_answers, ultracam_answers
 from tests.support.hipercam import make_run
 from tests.support.ultra import pairs, spec_windows, stamp1, ultracam_run, ultraspec_run
 
@@ -305,3 +306,22 @@ def _texts(ending: str) -> list[Original]:
 
 FORMATS |= {kind: Format(kind, partial(_texts, kind)) for kind in ("ape", "red", "log", "camera")}
 FORMATS["hlog"] = Format("hlog", cache(_logs))
+
+
+def _served_hipercam() -> list[Original]:
+    words = {"ESO DET ACQ1 WIN NX": 4 * 20 * 8 * 6, "ESO DET ACQ1 WIN NY": 1}
+    runs = [make_run(1, cards=words), make_run(1, cards=words | {"ESO DET CLRCCD": True}, counters=[4])]
+    return [_answers(hipercam_answers(run.header(), run.frame(0)), "get_hdr") for run in runs]
+
+
+def _served_ultracam() -> list[Original]:
+    runs = [(files["run012.xml"], files["run012.dat"]) for files in _ultra_runs()]
+    sizes = [int(xml.partition(b'framesize="')[2].partition(b'"')[0]) for xml, _ in runs]
+    return [_answers(ultracam_answers(xml, dat[:size]), "get_xml") for (xml, dat), size in zip(runs, sizes, strict=True)]
+
+
+def _answers(answers: Files, first: str) -> Original:
+    return Original(answers, first, dict.fromkeys(answers, damage_bytes), lambda _: None)
+
+
+FORMATS |= {"hs": Format("hs", _served_hipercam), "us": Format("us", _served_ultracam)}

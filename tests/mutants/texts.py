@@ -17,6 +17,7 @@ from roque.lightcurves import Hlog
 from roque.lightcurves.log_reader import read_log
 from roque.photometry import apertures, reduce_file
 from roque.photometry.recipe import Recipe
+from tests.mutants import served
 
 __all__ = ["READERS"]
 
@@ -67,4 +68,5 @@ def _hlog(path: Path, data: bytes) -> None:
 
 
 READERS: dict[str, Callable[[Path, bytes], None]] = {"ape": _ape, "red": _red, "log": _log, "camera": _camera, "hlog": _hlog}
+READERS |= served.READERS
 """By format: reads a text as its command does, and compares with what Python's own parsers make of its bytes."""

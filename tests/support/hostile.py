@@ -37,12 +37,16 @@ class Peer:
 
     def open(self, greeting: Any = None) -> None:
         """Accept a WebSocket and greet."""
+        self.accept()
+        self.send(message(greeting or {"status": "OK"}))
+
+    def accept(self) -> None:
+        """Accept a WebSocket."""
         _, headers = self.request()
         key = headers["sec-websocket-key"] + _GUID
         accept = base64.b64encode(hashlib.sha1(key.encode()).digest()).decode()
         upgrade = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         self.send(f"{upgrade}Sec-WebSocket-Accept: {accept}\r\n\r\n".encode())
-        self.send(message(greeting or {"status": "OK"}))
 
     def asked(self) -> dict[str, Any]:
         """Read a question from the WebSocket."""

@@ -76,7 +76,7 @@ class HipercamServer:
         if not text.isascii():
             message, remedy = "the header holds characters that FITS has not", "look after the server, or copy the run's file"
             raise BadInput(message, file=self.name, place="get_hdr", remedy=remedy)
-        self._header = text
+        self._header, self._frame_bytes = text, None
         return text
 
     @property
@@ -116,11 +116,16 @@ class HipercamServer:
             It has not the length that the header says.
         """
         size, place = self.frame_bytes, f"frame {n}"
-        data = self._ask(lambda: self._request_for(n), bytes, size, place)
+        try:
+            data = self._ask(lambda: self._request_for(n), bytes, size, place)
+        except BadInput:
+            self._frame_bytes = self._header = None  # another run may have taken its name
+            raise
         if not data:
             return None
         if len(data) != size:
             self.close()
+            self._frame_bytes = self._header = None
             message = f"the frame has {len(data)} bytes, and {size} by the header"
             raise BadInput(message, file=self.name, place=place, remedy="look after the server, or copy the run's file")
         self._sent = self._given = n

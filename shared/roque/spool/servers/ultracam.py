@@ -74,7 +74,7 @@ class UltracamServer:
         if status != 200 or content.lstrip().startswith(b"Exception:"):
             remedy = "list the runs that it has with 'roque hcam uls'"
             raise NotFound("the file server has no such run", file=self.name, place="get_xml", remedy=remedy)
-        self._xml = content
+        self._xml, self._frame_bytes = content, None
         return content
 
     @property
@@ -118,10 +118,15 @@ class UltracamServer:
             It has not the length that the .xml says.
         """
         size, place = self.frame_bytes, f"frame {k + 1}"
-        status, content = self._http.get(f"{self.name}?action=get_frame&frame={k}", size, place, whole=size)
+        try:
+            status, content = self._http.get(f"{self.name}?action=get_frame&frame={k}", size, place, whole=size)
+        except BadInput:
+            self._frame_bytes = self._xml = None  # another run may have taken its name
+            raise
         if status != 200:
             return None
         if len(content) != size:
+            self._frame_bytes = self._xml = None
             message = f"the frame has {len(content)} bytes, and {size} by the .xml"
             raise BadInput(message, file=self.name, place=place, remedy="look after the server, or copy the run's files")
         return content

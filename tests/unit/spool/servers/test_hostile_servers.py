@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import random
+import re
 import socket
 import struct
 import time
@@ -232,6 +233,25 @@ def test_windows_that_do_not_fit_the_frames_of_the_server_are_told(raw, monkeypa
         monkeypatch.setenv("HIPERCAM_DEFAULT_URL", f"127.0.0.1:{port}/")
         with soon(BadInput, match):
             data_source("hs", "run0001")
+
+
+def test_a_run_that_took_the_name_of_another_is_told_and_read_afterwards(raw):
+    frames = {"hs": raw[1][0]}
+
+    def hs(peer, question):
+        peer.send(message(frames["hs"]))
+
+    lines = [raw[0][i : i + 80] for i in range(0, len(raw[0]), 80)]
+    double = [re.sub(r"(ACQ1 WIN NX = )(\d+)", lambda m: f"{m[1]}{2 * int(m[2])}", line).ljust(80)[:80] for line in lines]
+    headers = [raw[0], "".join(double)]
+    with serving(lambda peer: hipercam((headers[0], raw[1]), hs)(peer)) as port, client(port) as server:
+        assert server.frame(1) == raw[1][0]
+        headers.pop(0)
+        frames["hs"] = raw[1][0] * 2
+        with soon(BadInput, "frame 2"):
+            server.frame(2)
+        frames["hs"] = bytes(2 * (FRAME - 36) + 36)
+        assert server.frame(2) == frames["hs"]
 
 
 def test_a_count_that_the_server_cannot_keep_is_told(raw, monkeypatch):
