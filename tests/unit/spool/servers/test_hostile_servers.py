@@ -244,7 +244,11 @@ def test_a_run_that_took_the_name_of_another_is_told_and_read_afterwards(raw):
     lines = [raw[0][i : i + 80] for i in range(0, len(raw[0]), 80)]
     double = [re.sub(r"(ACQ1 WIN NX = )(\d+)", lambda m: f"{m[1]}{2 * int(m[2])}", line).ljust(80)[:80] for line in lines]
     headers = [raw[0], "".join(double)]
-    with serving(lambda peer: hipercam((headers[0], raw[1]), hs)(peer)) as port, client(port) as server:
+
+    def behave(peer):
+        hipercam((headers[0], raw[1]), hs)(peer)
+
+    with serving(behave) as port, client(port) as server:
         assert server.frame(1) == raw[1][0]
         headers.pop(0)
         frames["hs"] = raw[1][0] * 2
