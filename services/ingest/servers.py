@@ -72,13 +72,13 @@ class FileServer:
         """List the runs if it is time to, and copy what is new; returns the seconds until there is something to do."""
         if time.monotonic() >= self._list_due:
             self._list()
-        # the newest first: it is the one that grows
         for name in sorted(self._runs, reverse=True):
-            if stop.is_set():
-                return 0.0
-            followed = self._runs[name]
-            if time.monotonic() >= followed.due:
-                self._turn(name, followed)
+            # between any two others the newest: it is the one that grows; and a new one is not to wait for them all
+            for one in dict.fromkeys((self._newest, name)):
+                if stop.is_set() or time.monotonic() >= self._list_due:
+                    return 0.0
+                if time.monotonic() >= self._runs[one].due:
+                    self._turn(one, self._runs[one])
         return max(0.0, min([self._list_due, *(one.due for one in self._runs.values())]) - time.monotonic())
 
     def close(self) -> None:

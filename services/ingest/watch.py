@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import or_, select
 
 from roque.archive import Record
-from roque.archive.models import RawFile
+from roque.archive.models import RawFile, Run
 from roque.errors import Transient
 from roque.instruments import CameraDescription
 from roque.registration import registrar
@@ -57,13 +57,13 @@ class Watch:
         self.full_look_seconds = 0.0
         inside = [RawFile.path.startswith(f"{folder}/", autoescape=True) for folder in self._folders]
         with record.writing() as session:
-            known = select(RawFile.path, RawFile.size, RawFile.mtime_ns, RawFile.sha256).where(or_(False, *inside))
-            rows = session.execute(known).all()
+            columns = RawFile.path, RawFile.size, RawFile.mtime_ns, RawFile.sha256, Run.frames_expected
+            rows = session.execute(select(*columns).outerjoin(Run, Run.id == RawFile.run_id).where(or_(False, *inside))).all()
             tell_registered(session, settings)
-        for path, size, mtime_ns, sha256 in rows:
+        for path, size, mtime_ns, sha256, announced in rows:
             # without a digest: not ended; with an empty one: refused, which may be over by now
             stat = Stat(size, mtime_ns)
-            self._files[path] = Seen(stat, -1e9, done=bool(sha256), refused=sha256 == "", registered=True)
+            self._files[path] = Seen(stat, -1e9, done=bool(sha256), refused=sha256 == "", registered=True, announced=announced)
 
     def look(self) -> int:
         """Look at every file, once; returns the number of runs and files whose registration changed.

@@ -11,7 +11,7 @@ from typing import Any
 from roque.archive.found import FoundFile, FoundRun, problem
 from roque.errors import BadInput, Transient
 from roque.instruments import CameraDescription
-from roque.registration.content import Content, file_digest
+from roque.registration.content import Content, file_digest, file_digests
 from roque.settings import Settings
 from roque.spool import Inspected, data_source, unpack
 from roque.spool.brought import faults_of_source
@@ -114,8 +114,14 @@ def found_files(
     for place, ((path, stat), (plain, start, size)) in enumerate(zip(files.items(), reading.extents, strict=True)):
         old = known[place] if place < len(known) else None
         sizes = [old.data_size, size] if old is not None and old.data_size <= size else [size]
-        digests = content.digests(plain, start, sizes, afresh=reading.run.ended)
-        whole = file_digest(Path(path)) if reading.run.ended else None
+        whole: str | None = None
+        if reading.run.ended and plain == Path(path):
+            digests, whole = file_digests(plain, start, sizes)
+            content.forget(plain)
+        else:
+            digests = content.digests(plain, start, sizes, afresh=reading.run.ended)
+            if reading.run.ended:
+                whole = file_digest(Path(path))
         found.append(FoundFile(path, stat.size, stat.mtime_ns, whole, digests[-1], start, size))
         if old is not None:
             prefixes.append(digests[0] if len(sizes) == 2 else None)
