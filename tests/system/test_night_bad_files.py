@@ -30,7 +30,7 @@ NO_RUNS = {
     "flipped.fits.gz": ("damaged compressed data", "byte"),
     "text_packed.fits.gz": ("not a FITS file", "byte 0"),
     "text_tiled.fits.fz": ("not a FITS file", "byte 0"),
-    "plain.fits.fz": ("no compressed image", None),
+    "plain.fits.fz": ("no compressed image", "keyword ZIMAGE"),
     "dangling.fits": ("leads to '/nowhere/run.fits'", None),
     "loop.fits": ("too many levels of symbolic links", None),
     "a%2f..%2fetc.fits": ("cannot be the name of a run", "file name"),

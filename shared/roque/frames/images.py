@@ -252,6 +252,7 @@ def _extent(header: Header, file: str, index: int) -> tuple[tuple[int, ...], int
     pixels = math.prod(axes) if axes else 0
     nbytes = abs(bitpix) // 8 * gcount * (pcount + pixels)
     if nbytes > _MOST_BYTES:
-        message = f"the sizes of HDU {index} make more bytes than any disk holds"
-        raise BadInput(message, file=file, place=f"HDU {index}, keyword NAXIS", remedy=DAMAGED)
+        largest = f"NAXIS{1 + axes.index(max(axes))}" if axes else "PCOUNT"
+        message = f"{largest} cannot be {header.get(largest)}: HDU {index} would have more bytes than any disk holds"
+        raise BadInput(message, file=file, place=f"keyword {largest}", remedy=DAMAGED)
     return tuple(reversed(axes)) if pixels else (), nbytes
