@@ -10,9 +10,8 @@ from roque.errors import BadInput, NotFound
 from roque.frames.cards import read_header
 from roque.instruments.hipercam import served_frame_bytes
 from roque.spool.servers.addresses import checked_run, websocket_address
-from roque.spool.servers.ultracam import MOST_FRAMES
 from roque.spool.servers.websocket import WebSocket
-from roque.spool.servers.wire import Allowance, Nonsense, asked
+from roque.spool.servers.wire import MOST_FRAMES, Allowance, Nonsense, asked
 
 __all__ = ["HipercamServer"]
 
@@ -53,7 +52,7 @@ class HipercamServer:
         self.name = f"{server}{run}"
         self._allowance = Allowance()
         self._socket: WebSocket | None = None
-        self._sent = -1  # frame that the server gave last on this connection; -1 where that is not known
+        self._sent: int | None = None  # frame that the server gave last on this connection; None where that is not sure
         self._given = 0  # frame that this client gave last
         self._header: str | None = None
         self._frame_bytes: int | None = None
@@ -66,9 +65,8 @@ class HipercamServer:
 
     def close(self) -> None:
         """Close the connection."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        self._allowance.begin(0)
+        self._drop()
 
     def header(self) -> str:
         """Give the run's FITS header, card after card, with END and padding if the server has them."""
@@ -122,9 +120,11 @@ class HipercamServer:
             self._frame_bytes = self._header = None  # another run may have taken its name
             raise
         if not data:
+            # what a server makes of a number that is not there yet is its own affair
+            self._sent = self._sent if self._sent == n - 1 else None
             return None
         if len(data) != size:
-            self.close()
+            self._drop()
             self._frame_bytes = self._header = None
             message = f"the frame has {len(data)} bytes, and {size} by the header"
             raise BadInput(message, file=self.name, place=place, remedy="look after the server, or copy the run's file")
@@ -154,15 +154,20 @@ class HipercamServer:
                 raise Nonsense(f"a message of the wrong kind, {answer[:60]!r}")
             return answer
 
-        return asked(question, self.close, self._allowance, most, file=self.name, place=place)
+        return asked(question, self._drop, self._allowance, most, file=self.name, place=place)
 
     def _request_for(self, n: int) -> dict[str, Any]:
         return {"action": "get_next"} if self._sent == n - 1 else {"action": "get_frame", "frame_number": n}
 
+    def _drop(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
     def _connected(self) -> WebSocket:
         if self._socket is None:
             self._socket = WebSocket(self.name, self._allowance)
-            self._sent = -1
+            self._sent = None
             greeting = self._socket.receive(_MOST_TEXT)
             if isinstance(greeting, str) and _json(greeting).get("status") == _NO_RUN:
                 remedy = "list the runs that it has with 'roque hcam hls'"

@@ -9,12 +9,10 @@ from roque.errors import BadInput, NotFound
 from roque.instruments.ultra_modes import ultra_read_out
 from roque.spool.servers.addresses import checked_run, http_address
 from roque.spool.servers.http import HttpClient
+from roque.spool.servers.wire import MOST_FRAMES
 from roque.spool.ultra_xml import parse_ultra_xml
 
-__all__ = ["MOST_FRAMES", "UltracamServer"]
-
-MOST_FRAMES = 100_000_000
-"""Frames that a run may have: a thousand a second for a day and more."""
+__all__ = ["UltracamServer"]
 
 _MOST_XML = 1 << 20  # bytes
 _MOST_TEXT = 1 << 16

@@ -16,10 +16,13 @@ import httpcore
 
 from roque.errors import BadInput, RoqueError, Unreachable
 
-__all__ = ["Allowance", "Backend", "Nonsense", "asked"]
+__all__ = ["MOST_FRAMES", "PATIENCE", "Allowance", "Backend", "Nonsense", "asked"]
 
 PATIENCE = 1.5
 """Seconds of silence after which a server counts as stalled."""
+
+MOST_FRAMES = 100_000_000
+"""Frames that a run may have: a thousand a second for a day and more."""
 
 _SLOWEST = 1 << 16  # bytes/s on the average, after the first `PATIENCE`
 _OVERHEAD = 1 << 17  # bytes of an answer that are not its content: headers, pings, another greeting

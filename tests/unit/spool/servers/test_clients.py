@@ -50,6 +50,15 @@ def test_the_next_frame_follows_whichever_was_given_last(served, raw):
         assert server.last() == frames[7]
 
 
+def test_after_a_number_that_is_not_there_a_frame_is_asked_for_by_its_own(served, raw):
+    """A server may count the one that it could not give."""
+    with HipercamServer(served.hipercam, "run0001") as server:
+        assert [server.frame(n) for n in (8, 20, 0)] == [raw[1][7], None, None]
+        assert [server.frame(n) for n in (1, 9, 2)] == [raw[1][0], None, raw[1][1]]
+    asked = [request for request in served.asked() if request != {"action": "get_hdr"}]
+    assert asked == [numbered(n) for n in (8, 20, 0, 1, 9, 2)]
+
+
 def test_ultracams_xml_count_and_frames_are_those_of_the_files(served, golden, dat):
     with UltracamServer(served.ultracam, "run002") as server:
         assert server.xml() == (golden / "ultracam" / "run002.xml").read_bytes()
@@ -131,3 +140,17 @@ def test_a_host_of_several_addresses_is_reached_at_the_one_that_answers(served, 
     monkeypatch.setattr("socket.getaddrinfo", lambda host, *a, **k: found if host == "camera" else plain(host, *a, **k))
     with HipercamServer(f"camera:{served.port}", "run0001") as server:
         assert server.frame(1) == raw[1][0]
+
+
+def test_a_slow_network_is_waited_for_as_long_as_bytes_come_but_not_for_ever(served, golden):
+    """A frame of 327 716 bytes at 400 kB/s takes longer than a silent server is waited for; at 20 kB/s it is given up."""
+    with Proxy("127.0.0.1", served.port) as proxy, HipercamServer(f"127.0.0.1:{proxy.port}/", "run0002") as server:
+        server._allowance.patience = 0.3
+        server.header()
+        proxy.slow(400_000)
+        start = time.monotonic()
+        assert server.frame(1) == (golden / "servers" / "runs" / "run0002.fits").read_bytes()[2 * BLOCK : 2 * BLOCK + 327_716]
+        assert time.monotonic() - start > 0.6
+        proxy.slow(20_000)
+        with pytest.raises(Unreachable, match="too little of it, came within"):
+            server.frame(2)
