@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from roque.errors import BadInput
+from roque.errors import BadInput, NotFound
 from roque.frames import Frame
 from roque.frames.handle import read_text
 from roque.frames.hcm import read_hcm, scan_hcm
@@ -120,9 +120,10 @@ class HcmList:
         return hcm_info(self._scanned(first), first, name, self._camera, others, self._scanned)
 
     def refresh(self) -> int:
-        """Read the list again, and give `available`."""
+        """Read the list again, and give `available`; while it is being written anew what it said holds."""
         if self._list:
-            self._paths = read_list(self._list)
+            with suppress(BadInput, NotFound):
+                self._paths = read_list(self._list)
         return self.available
 
     def frame(self, number: int) -> Frame:

@@ -301,6 +301,22 @@ def test_a_list_that_gains_names_before_their_files_is_followed(tmp_path, golden
     assert process.wait() == 0
 
 
+def test_a_list_that_is_away_or_half_a_letter_for_a_moment_still_names_what_it_named(tmp_path, golden):
+    for name in ("one", "two\xe9"):
+        shutil.copyfile(golden / "ultracam" / "run002_001.hcm", tmp_path / f"{name}.hcm")
+    lis = tmp_path / "night.lis"
+    lis.write_text("one\n")
+    with data_source("hf", lis) as run:
+        frames = follow(run, tmax=SOON)
+        assert next(frames).number == 1
+        lis.unlink()
+        assert run.refresh() == 1
+        lis.write_bytes("one\ntwo\xe9".encode()[:-1])
+        assert run.refresh() == 1
+        lis.write_text("one\ntwo\xe9\n")
+        assert next(frames).number == 2
+
+
 def test_a_name_whose_file_never_comes_is_an_error_in_the_end(tmp_path, golden):
     shutil.copyfile(golden / "ultracam" / "run002_001.hcm", tmp_path / "one.hcm")
     (tmp_path / "night.lis").write_text("one\ntwo\n")
