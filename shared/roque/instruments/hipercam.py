@@ -33,7 +33,7 @@ _TURN = {"E": "G", "G": "E", "F": "H", "H": "F"}
 # position: corner pixel, direction of read-out in x and y, and whether the far side of the quadrant counts
 _CORNERS = {"E": (1, 1, 1, 1, 0, 0), "F": (1025, 1, -1, 1, 1, 0), "G": (1025, 513, -1, -1, 1, 1), "H": (1, 513, 1, -1, 0, 1)}
 _PRESCAN, _OVERSCAN = 50, 8  # unbinned columns and rows
-_LARGEST_FRAME = 64 << 20  # bytes; whole frames with all scans have 23 million
+_LARGEST_FRAME = 32 << 20  # bytes; whole frames with all scans have 23 million
 _MOST_FRAMES = 86_400_000  # a day of frames of a millisecond
 _SLACK = 256  # bytes of timing beyond which window sizes and NAXIS1 contradict each other; 36 are normal
 

@@ -16,7 +16,7 @@ __all__ = ["UltracamServer"]
 
 _MOST_XML = 1 << 20  # bytes
 _MOST_TEXT = 1 << 16
-_MOST_FRAME = 64 << 20
+_MOST_FRAME = 32 << 20
 _COUNT = re.compile(rb'nframes="\s*(\d{1,18})\s*"|appears to have\s+(\d{1,18})')  # the latter: older servers
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import random
 import re
 import socket
@@ -47,7 +48,8 @@ def soon(kind, match):
         assert tracemalloc.get_traced_memory()[1] < 100 << 20
     finally:
         tracemalloc.stop()
-    assert time.monotonic() - start < SECONDS
+    # a machine that has more to do than it can takes longer over everything
+    assert time.monotonic() - start < SECONDS * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
     assert type(caught.value) is kind
     assert "run0" in caught.value.file
     assert caught.value.remedy
