@@ -6,6 +6,7 @@ import mmap
 import os
 import stat
 import weakref
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -112,11 +113,25 @@ class OpenFile:
         Unreadable
             The disk or the network fails.
         """
-        fd = self._fd
+        fd, places = self._fd, range(offset, offset + step * count, step)
+        self._fetch(places, size)
         try:
-            return b"".join([os.pread(fd, size, at) for at in range(offset, offset + step * count, step)])
+            return b"".join([os.pread(fd, size, at) for at in places])
         except OSError as error:
             raise self._unreadable(error, f"byte {offset} or after it") from error
+
+    def _fetch(self, places: range, size: int) -> None:
+        """Ask the disk for scattered bytes all at once, if they are not in memory, which the last of them tells.
+
+        One after the other they take five times as long.
+        """
+        with suppress(OSError):  # a disk that cannot say so is not asked; what is wrong with it reading tells
+            try:
+                if places:
+                    os.preadv(self._fd, [bytearray(1)], places[-1], os.RWF_NOWAIT)
+            except BlockingIOError:
+                for at in places:
+                    os.posix_fadvise(self._fd, at, size, os.POSIX_FADV_WILLNEED)
 
     def map(self) -> mmap.mmap:
         """Map the file as it is now, read-only. The map outlives the file handle.
