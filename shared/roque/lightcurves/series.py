@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from roque.lightcurves._running import running_median, scatter
+from roque.lightcurves.airmass import airmass
+from roque.lightcurves.barycentre import Barycentre
+from roque.lightcurves.series_bins import in_blocks, in_intervals
+from roque.lightcurves.series_files import columns_of_file, columns_of_table, write_columns
 from roque.photometry.flags import Flag
 
 if TYPE_CHECKING:
     from astropy.table import Table
+    from matplotlib.axes import Axes
 
 __all__ = ["ANY_FLAG", "Series"]
 
@@ -215,6 +224,63 @@ class Series:
         """Leave out so many points at the start and at the end."""
         return self[start : len(self) - end]
 
+    def clip(self, start: float, end: float) -> Series:
+        """Keep the points whose times lie between two, both included."""
+        return self[(self.t >= start) & (self.t <= end)]
+
+    def split(self, gap: float) -> list[Series]:
+        """Cut the series wherever the next time is more than `gap` later: nights, or runs one after another."""
+        cuts = np.flatnonzero(np.diff(self.t) > gap) + 1
+        bounds = [0, *cuts.tolist(), len(self)]
+        return [self[a:b] for a, b in pairwise(bounds) if b > a]
+
+    # times
+
+    def tadd(self, days: float | Floats) -> Series:
+        """Add to the times."""
+        return replace(self, t=self.t + days)
+
+    def tsub(self, days: float | Floats) -> Series:
+        """Take off the times."""
+        return replace(self, t=self.t - days)
+
+    def tmul(self, factor: float) -> Series:
+        """Multiply times and exposures: days become seconds with 86400."""
+        return replace(self, t=self.t * factor, te=self.te * abs(factor))
+
+    def tdiv(self, divisor: float) -> Series:
+        """Divide times and exposures."""
+        return replace(self, t=self.t / divisor, te=self.te / abs(divisor))
+
+    def ttrans(self, function: Callable[[Floats], Floats], efunction: Callable[[Floats], Floats] | None = None) -> Series:
+        """Put times through a function, and exposures through another, if there is one."""
+        return replace(self, t=function(self.t), te=self.te if efunction is None else efunction(self.te))
+
+    def to_bmjd(self, there: Barycentre, offset: float = 0.0) -> Series:
+        """Turn times from MJD(UTC) into barycentric MJD(TDB), BJD(TDB) less 2400000.5, good to 0.1 ms for a good position.
+
+        Parameters
+        ----------
+        there : Barycentre
+            Position of the star and of the observatory; says what its accuracy rests on.
+        offset : float
+            Days that were taken off the times (`Hlog.offset`); they are not taken off again.
+        """
+        return replace(self, t=there.bmjd(self.t + offset))
+
+    def to_hmjd(self, there: Barycentre, offset: float = 0.0) -> Series:
+        """Turn times from MJD(UTC) into heliocentric MJD(UTC); otherwise as `to_bmjd`."""
+        return replace(self, t=there.hmjd(self.t + offset))
+
+    def to_airmass(self, there: Barycentre, offset: float = 0.0) -> Series:
+        """Put airmasses in place of times (NaN below 5 degrees), and no exposures; `offset` as of `to_bmjd`."""
+        masses = airmass(self.t + offset, there.ra, there.dec, there.longitude, there.latitude)
+        return replace(self, t=masses, te=np.zeros(len(self)))
+
+    def fold(self, t0: float, period: float) -> Series:
+        """Turn times into cycles from `t0`, folded into (-0.5, 0.5] and sorted."""
+        return self.phase(t0, period, fold=True)
+
     def phase(self, t0: float, period: float, *, fold: bool = False) -> Series:
         """Turn times into cycles from `t0` (in days, as `period`); folded into (-0.5, 0.5] and sorted if `fold`."""
         cycles = replace(self, t=(self.t - t0) / period, te=self.te / period)
@@ -239,26 +305,143 @@ class Series:
             Plain means of times and values, errors ``sqrt(sum(e^2))/k`` of k good points, exposures from the start of the
             first to the end of the last good one, flags OR-ed. NaN where a block has no good point.
         """
-        blocks = len(self) // n
-        t, y, ye, te = (v[: blocks * n].reshape(blocks, n) for v in (self.t, self.y, self.ye, self.te))
-        good = ~self.get_mask(bitmask)[: blocks * n].reshape(blocks, n)
-        count = np.where(good.any(axis=1), good.sum(axis=1), np.nan)
-        begin = np.where(good, t - 0.5 * te, np.inf).min(axis=1, initial=np.inf)
-        end = np.where(good, t + 0.5 * te, -np.inf).max(axis=1, initial=-np.inf)
-        bits = self.bmask[: blocks * n] if bitmask is None else self.bmask[: blocks * n] & ~np.uint32(bitmask)
-        return Series(
-            np.where(good, t, 0.0).sum(axis=1) / count,
-            np.where(good, y, 0.0).sum(axis=1, dtype=np.float64) / count,
-            np.sqrt((np.where(good, ye, 0.0) ** 2).sum(axis=1, dtype=np.float64)) / count,
-            np.bitwise_or.reduce(bits.reshape(blocks, n), axis=1, dtype=np.uint32),
-            np.where(np.isfinite(count), end - begin, np.nan),
-        )
+        return in_blocks(self, n, bitmask)
+
+    def downsize(self, other: Series, bitmask: int | None = None) -> Series:
+        """Bin to the points of a series that has a whole number of times fewer, as of a CCD that skips read-outs.
+
+        Raises
+        ------
+        ValueError
+            The lengths do not fit together.
+        """
+        n = len(self) // len(other) if len(other) else 0
+        if n < 1 or len(self) // n != len(other):
+            raise ValueError(f"{len(self)} points cannot be binned to {len(other)}")
+        return self.bin(n, bitmask)
+
+    def resample(
+        self, edges: Floats, bitmask: int | None = None, *, weighted: bool = True, errors_from_rms: bool = False
+    ) -> Series:
+        """Average the points between edges.
+
+        Parameters
+        ----------
+        edges : array of float64
+            Increasing times; an interval holds its first edge and not its last.
+        bitmask : int or None
+            Points with these flags, and bad ones, are left out.
+        weighted : bool
+            Whether by inverse variances (points without an error are then left out), or plainly.
+        errors_from_rms : bool
+            Whether errors come from the scatter of two or more points about their mean, or from their own errors.
+
+        Returns
+        -------
+        Series
+            A point for each interval: means of times and values, flags OR-ed, the length of the interval as exposure. An
+            empty one has its middle as time, NaN and the flag NO_DATA.
+
+        Raises
+        ------
+        ValueError
+            Edges that do not increase.
+        """
+        return in_intervals(self, edges, bitmask, weighted=weighted, errors_from_rms=errors_from_rms)
 
     def to_table(self) -> Table:
         """Make an astropy table with the columns t, te, y, ye, bmask."""
         from astropy.table import Table  # noqa: PLC0415  tables take a third of a second to import
 
         return Table({"t": self.t, "te": self.te, "y": self.y, "ye": self.ye, "bmask": self.bmask})
+
+    @classmethod
+    def from_table(cls, table: Table | Mapping[str, ArrayLike]) -> Self:
+        """Make a series of a table with the columns t and y, and if it has them ye, te and bmask.
+
+        Times of astropy become MJD, columns with a unit of time days; what is masked becomes NaN.
+
+        Raises
+        ------
+        BadInput
+            It has no column t or y.
+        """
+        return cls(*columns_of_table(table))
+
+    def write(self, path: str | os.PathLike[str], *, lcurve: bool = False, overwrite: bool = False) -> None:
+        """Write the series as text, whole or not at all: columns t te y ye flags.
+
+        Parameters
+        ----------
+        path : path
+            File to write.
+        lcurve : bool
+            Whether as the program lcurve reads it: t te y ye, a weight of 1 and a division into 1 in place of the flags.
+        overwrite : bool
+            Whether a file that is there is replaced.
+
+        Raises
+        ------
+        Conflict
+            A file is there.
+        """
+        write_columns(self, Path(path), lcurve=lcurve, overwrite=overwrite)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `write` has written.
+
+        Raises
+        ------
+        NotFound
+            There is no such file.
+        BadInput
+            A line of it is not such.
+        """
+        return cls(*columns_of_file(Path(path)))
+
+    def mplot(
+        self,
+        axes: Axes,
+        colour: str = "b",
+        fmt: str = ".",
+        bitmask: int | None = None,
+        *,
+        flagged: bool = False,
+        capsize: float = 0.0,
+        errx: bool = True,
+        erry: bool = True,
+        trange: tuple[float, float] | None = None,
+        **options: Any,
+    ) -> None:
+        """Draw the good points, or those flagged if `flagged`, into axes of matplotlib (or matplotlib.pyplot).
+
+        Parameters
+        ----------
+        axes : Axes
+            What to draw into.
+        colour, fmt, capsize, **options
+            As matplotlib has them.
+        bitmask : int or None
+            Flags that make a point bad.
+        errx, erry : bool
+            Whether to draw exposures and errors as bars.
+        trange : tuple of float, optional
+            Only times between these.
+        """
+        shown = self if trange is None else self.clip(*trange)
+        t, te, y, ye = shown.get_data(bitmask, flagged=flagged)
+        if not (errx or erry):
+            axes.plot(t, y, fmt, color=colour, **options)
+            return
+        xerr, yerr = 0.5 * te if errx else None, ye if erry else None
+        axes.errorbar(t, y, xerr=xerr, yerr=yerr, fmt=fmt, color=colour, capsize=capsize, **options)
+
+    def report(self) -> str:
+        """Say how many points there are, how many are bad, and how many have each flag."""
+        lines = [f"{len(self)} points, {int(self.bad.sum())} bad, {int((self.bmask > 0).sum())} flagged"]
+        lines += [f"{flag.name}: {count}" for flag in Flag if flag and (count := int((self.bmask & np.uint32(flag) > 0).sum()))]
+        return "\n".join(lines)
 
     def _join(self, other: Series, y: Floats, ye: Floats) -> Series:
         if len(self) != len(other):
