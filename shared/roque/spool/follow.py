@@ -15,7 +15,7 @@ from roque.spool.source import FrameSource
 
 __all__ = ["TWAIT", "follow"]
 
-TWAIT = 0.02
+TWAIT = 0.01
 """Seconds between two looks at a file: few enough for frames to be handed on within a tenth of a second."""
 
 
