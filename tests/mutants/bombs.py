@@ -126,6 +126,20 @@ def a_billion_frames_and_a_half(folder: Path) -> Path:
     return path
 
 
+def fifty_million_frames_of_holes(folder: Path) -> Path:
+    data = card(original("hipercam")["run0001.fits"], "NAXIS3", "50000000")
+    path = write(folder, "run0001.fits", data)
+    os.truncate(path, 1 << 42)
+    return path
+
+
+def a_billion_ultracam_frames_of_holes(folder: Path) -> Path:
+    files = original("ultra")
+    write(folder, "run012.dat", files["run012.dat"])
+    os.truncate(folder / "run012.dat", 608 * 10**9)
+    return write(folder, "run012.xml", files["run012.xml"])
+
+
 def image_of_ten_billion_pixels(folder: Path) -> Path:
     data = original("fits")["star.fits"]
     path = write(folder, "star.fits", card(card(data, "NAXIS1", "100000"), "NAXIS2", "100000"))
@@ -230,6 +244,8 @@ BOMBS = [
     header_of_a_million_cards_of_a_run,
     header_without_end,
     a_billion_frames_and_a_half,
+    fifty_million_frames_of_holes,
+    a_billion_ultracam_frames_of_holes,
     image_of_ten_billion_pixels,
     image_of_many_axes,
     hcm_of_many_hdus,

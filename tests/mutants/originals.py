@@ -216,7 +216,8 @@ def _ultra() -> list[Original]:
 
 
 def _fits() -> list[Original]:
-    return [_plain("star.fits", data, damage_fits, _image) for data in _described()]
+    foreign = [(GOLDEN / "foreign" / name / "raw" / f"{name}_1.fits").read_bytes() for name in ("intwfc", "ltio", "ltrise")]
+    return [_plain("star.fits", data, damage_fits, _image) for data in [*_described(), *foreign]]
 
 
 def _frames_of_hcm() -> list[Original]:

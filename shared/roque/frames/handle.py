@@ -17,6 +17,7 @@ __all__ = ["DAMAGED", "OpenFile", "read_text"]
 DAMAGED = "the file is damaged: copy it again from where it came"
 
 
+_MAY_BE_HOLLOW = 1 << 30  # bytes
 _LONGEST_TEXT = 1 << 20  # bytes; those that people write have some thousand
 
 
@@ -87,6 +88,21 @@ class OpenFile:
         except OSError:
             return False
         return stat.S_ISREG(there.st_mode) and (there.st_dev, there.st_ino) != (own.st_dev, own.st_ino)
+
+    def refuse_hollow(self) -> None:
+        """Refuse a large file that is nearly all holes: a copy made room for it, and nothing was written.
+
+        Raises
+        ------
+        BadInput
+            It is one. Whatever its size says, there are no data in it.
+        """
+        status = self.status
+        there = 512 * status.st_blocks
+        # disks that don't tell say 0; those that compress do not compress noise to a fiftieth
+        if status.st_size > _MAY_BE_HOLLOW and 0 < there < status.st_size // 50:
+            message = f"of {status.st_size} bytes only {there} were ever written: the rest are holes"
+            raise BadInput(message, file=self.name, place=f"byte {there}", remedy="copy it again from where it came")
 
     def read(self, offset: int, size: int) -> bytes:
         """Read bytes at an offset, fewer at the end of the file.

@@ -114,6 +114,7 @@ class HipercamFile:
         self._file = FitsFile(path, str(self.path))
         self.name = self._file.name
         try:
+            self._file.refuse_hollow()
             self._hdu = self._file.hdu()
             refuse_repeated(self._hdu.block, self.name)
             self.header = self._hdu.header
