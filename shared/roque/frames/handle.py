@@ -17,7 +17,7 @@ __all__ = ["DAMAGED", "OpenFile", "read_text"]
 DAMAGED = "the file is damaged: copy it again from where it came"
 
 
-_MAY_BE_HOLLOW = 1 << 30  # bytes
+_MAY_BE_HOLLOW, _LEAST_OF_A_STAMP = 1 << 30, 8  # bytes
 _LONGEST_TEXT = 1 << 20  # bytes; those that people write have some thousand
 
 
@@ -89,18 +89,23 @@ class OpenFile:
             return False
         return stat.S_ISREG(there.st_mode) and (there.st_dev, there.st_ino) != (own.st_dev, own.st_ino)
 
-    def refuse_hollow(self) -> None:
-        """Refuse a large file that is nearly all holes: a copy made room for it, and nothing was written.
+    def refuse_hollow(self, frame_bytes: int) -> None:
+        """Refuse a large file of frames that is all holes: a copy made room for it, and nothing was written.
+
+        Parameters
+        ----------
+        frame_bytes : int
+            Bytes of a frame.
 
         Raises
         ------
         BadInput
-            It is one. Whatever its size says, there are no data in it.
+            What is on the disk is less than the time stamps of so many frames take.
         """
         status = self.status
         there = 512 * status.st_blocks
-        # disks that don't tell say 0; those that compress do not compress noise to a fiftieth
-        if status.st_size > _MAY_BE_HOLLOW and 0 < there < status.st_size // 50:
+        # disks that don't tell say 0; those that compress keep some bytes of each stamp
+        if status.st_size > _MAY_BE_HOLLOW and 0 < there < _LEAST_OF_A_STAMP * (status.st_size // frame_bytes):
             message = f"of {status.st_size} bytes only {there} were ever written: the rest are holes"
             raise BadInput(message, file=self.name, place=f"byte {there}", remedy="copy it again from where it came")
 

@@ -114,11 +114,11 @@ class HipercamFile:
         self._file = FitsFile(path, str(self.path))
         self.name = self._file.name
         try:
-            self._file.refuse_hollow()
             self._hdu = self._file.hdu()
             refuse_repeated(self._hdu.block, self.name)
             self.header = self._hdu.header
             self.read_out = read_out(self.header, file=self.name)
+            self._file.refuse_hollow(self.read_out.frame_bytes)
             self.frames = RawFrames(self._file, self._hdu.start, self.read_out.frame_bytes)
             self.announced: int = max(0, require(self.header, "NAXIS3", int, file=self.name))
             self._summed: tuple[int, list[BadInput]] = (-1, [])

@@ -125,7 +125,8 @@ class UltraPair:
         self.header = read_ultra_xml(str(xml), str(files.xml))
         self.read_out = ultra_read_out(self.header)
         self._file = OpenFile(dat, str(files.dat))
-        self._file.refuse_hollow()
+        if self.read_out.mode != POWER:
+            self._file.refuse_hollow(self.read_out.frame_bytes)
         self.name = self._file.name
         self.frames = RawFrames(self._file, 0, self.read_out.frame_bytes)
         self.refresh()

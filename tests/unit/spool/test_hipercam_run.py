@@ -392,3 +392,23 @@ def test_frames_that_are_not_those_datasum_was_written_for_are_a_problem_of_the_
     again = raw.write(tmp_path / "run0002.fits", tail=bytes(-2 * raw.frame_bytes % 2880))
     with data_source("hl", again) as run, fits.open(again, checksum=True):
         assert run.problems == []
+
+
+def test_a_long_run_of_holes_is_refused_and_one_whose_stamps_were_written_is_not(make_raw, make_stamp, tmp_path):
+    raw = make_raw(1, "OneWindow", ((100, 100, 20, (0, 0, 0, 0)),))
+    frames, size = 3000, raw.frame_bytes
+    raw.cards["NAXIS3"] = frames
+    path = tmp_path / "run0001.fits"
+    path.write_bytes(raw.header())
+    start = path.stat().st_size
+    os.truncate(path, start + frames * size)
+    assert path.stat().st_size > 1 << 30
+    with pytest.raises(BadInput, match="the rest are holes") as error:
+        data_source("hl", path)
+    assert error.value.remedy
+    with path.open("r+b") as file:
+        for n in range(frames):
+            file.seek(start + (n + 1) * size - 36)
+            file.write(make_stamp(n, dt.datetime(2026, 3, 14, 22)))
+    with data_source("hl", path) as run:
+        assert run.times()["time_ok"].all()
