@@ -16,6 +16,8 @@ from astropy.io import fits
 from roque.frames.hcm import read_hcm
 from roque.lightcurves.hlog import Hlog
 from services.cli.main import cli
+from tests.support import writer
+from tests.support.damage import Raw
 
 
 @pytest.fixture
@@ -60,6 +62,26 @@ def test_the_newest_frame_is_numbered_from_zero(hcam):
     status, out, _ = hcam("grab", "run=run0008", "first=0", "last=0", "ndigit=2", "tmax=0", *UNCALIBRATED)
     assert (status, out.split()) == (0, ["run0008_00.hcm"])
     assert read_hcm("run0008_00.hcm").number == 10
+
+
+def test_the_newest_frames_of_a_run_that_is_being_written_are_waited_for(hcam, golden_runs, tmp_path):
+    raw = Raw((golden_runs / "run0008.fits").read_bytes())
+    path = tmp_path / "run0099.fits"
+    path.write_bytes(raw.data[: raw.header])
+    steps = []
+    for n in range(raw.frames):
+        ends = (raw.header + k * raw.frame for k in (n, n + 1))
+        steps += [["append", str(path), str(golden_runs / "run0008.fits"), *ends], ["sleep", 0.4]]
+    process = writer.start(tmp_path / "plan", steps)
+    status, out, err = hcam("grab", "run=run0099", "first=0", "last=2", "twait=0.02", "tmax=5", *UNCALIBRATED)
+    process.kill()
+    process.wait()
+    assert status == 0, err
+    numbers = [read_hcm(tmp_path / name).number for name in out.split()]
+    assert out.split() == ["run0099_000.hcm", "run0099_001.hcm", "run0099_002.hcm"]
+    assert numbers == sorted(set(numbers))
+    path.write_bytes(raw.data[: raw.header])
+    assert hcam("grab", "run=run0099", "first=0", "twait=0.02", "tmax=0.1", *UNCALIBRATED)[0] == 4  # there is none
 
 
 def test_unsigned_words_hold_what_the_camera_wrote(hcam):

@@ -218,7 +218,7 @@ def _read(values: Values, source: FrameSource, tell: Tell) -> Iterator[Frame]:
     place, given = (max(1, source.available) if newest else values.get("first", 1)), False
     while True:
         # that there is no first frame is an error, that there are no more the end
-        if place > source.available and given and not (newest and _wait(source, place, values, tell)):
+        if place > source.available and not (newest and _wait(source, place, values, tell)) and given:
             return
         if newest:
             place = max(1, source.available)
