@@ -18,6 +18,8 @@ from sqlalchemy import select
 from roque.archive import Record
 from roque.archive.bulk import load_measurements
 from roque.archive.models import Reduction, Run
+from roque.archive.schema import upgrade
+from roque.settings import Settings, load_settings
 from tests.support.sizes import Sizes
 
 ROQUE = [sys.executable, "-c", "from services.cli.main import main; main()"]
@@ -105,3 +107,26 @@ def shared_home(tmp_path_factory: pytest.TempPathFactory, size: str, sizes: Size
 @pytest.fixture(scope="session", name="until")
 def until_fixture() -> Callable[..., Any]:
     return until
+
+
+@pytest.fixture
+def settings(tmp_path: Path, size: str, sizes: Sizes) -> Iterator[Settings]:
+    """Settings of a size, with a folder that is watched."""
+    (tmp_path / "incoming").mkdir()
+    with sizes.new(size) as given:
+        yield load_settings(home=tmp_path / "home", incoming=[tmp_path / "incoming"], silent_seconds=0, **given)
+
+
+@pytest.fixture
+def record(settings: Settings) -> Iterator[Record]:
+    """The record of these settings, empty."""
+    record = Record(settings.database)
+    upgrade(record)
+    yield record
+    record.close()
+
+
+@pytest.fixture
+def incoming(settings: Settings) -> Path:
+    """The folder that is watched."""
+    return settings.incoming[0]

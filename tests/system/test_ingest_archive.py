@@ -51,15 +51,6 @@ def settings(home, tmp_path):
 
 
 @pytest.fixture
-def record(settings):
-    settings.folder.mkdir(parents=True, exist_ok=True)
-    record = Record(settings.database)
-    upgrade(record)
-    yield record
-    record.close()
-
-
-@pytest.fixture
 def register(record, settings, archive):
     """Register the archive, stopping when `most` new runs are recorded; counts what became of them."""
 

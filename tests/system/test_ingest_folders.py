@@ -8,7 +8,6 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,32 +20,11 @@ from roque.errors import Unreachable
 from roque.instruments import cameras
 from roque.instruments.plugins import plugins
 from roque.registration import batch, failures
-from roque.settings import Settings, load_settings
+from roque.settings import Settings
 from services.ingest.app import work
 from services.ingest.watch import Watch
 from tests.support.described import image
 from tests.support.plugged import RUN, install
-from tests.support.sizes import Sizes
-
-
-@pytest.fixture
-def settings(tmp_path: Path, size: str, sizes: Sizes) -> Iterator[Settings]:
-    (tmp_path / "incoming").mkdir()
-    with sizes.new(size) as given:
-        yield load_settings(home=tmp_path / "home", incoming=[tmp_path / "incoming"], silent_seconds=0, **given)
-
-
-@pytest.fixture
-def record(settings: Settings) -> Iterator[Record]:
-    record = Record(settings.database)
-    upgrade(record)
-    yield record
-    record.close()
-
-
-@pytest.fixture
-def incoming(settings: Settings) -> Path:
-    return settings.incoming[0]
 
 
 def look(record: Record, settings: Settings) -> int:

@@ -8,9 +8,7 @@ import time
 import pytest
 from sqlalchemy import func, select
 
-from roque.archive import Record
 from roque.archive.models import Frame, Run
-from roque.archive.schema import upgrade
 from roque.instruments import cameras
 from roque.settings import load_settings
 from services.ingest.watch import Watch
@@ -25,14 +23,6 @@ SILENT = 1.5
 def settings(tmp_path):
     (tmp_path / "incoming").mkdir()
     return load_settings(home=tmp_path / "home", incoming=[tmp_path / "incoming"], silent_seconds=SILENT)
-
-
-@pytest.fixture
-def record(settings):
-    record = Record(settings.database)
-    upgrade(record)
-    yield record
-    record.close()
 
 
 def state(record):

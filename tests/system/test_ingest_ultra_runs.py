@@ -4,39 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
-from roque.archive import Record
 from roque.archive.models import Frame, RawFile, Run
-from roque.archive.schema import upgrade
 from roque.instruments import cameras
-from roque.settings import Settings, load_settings
 from services.ingest.watch import Watch
-from tests.support.sizes import Sizes
-
-
-@pytest.fixture
-def settings(tmp_path: Path, size: str, sizes: Sizes) -> Iterator[Settings]:
-    (tmp_path / "incoming").mkdir()
-    with sizes.new(size) as given:
-        yield load_settings(home=tmp_path / "home", incoming=[tmp_path / "incoming"], silent_seconds=0, **given)
-
-
-@pytest.fixture
-def record(settings: Settings) -> Iterator[Record]:
-    record = Record(settings.database)
-    upgrade(record)
-    yield record
-    record.close()
-
-
-@pytest.fixture
-def incoming(settings: Settings) -> Path:
-    return settings.incoming[0]
 
 
 @pytest.fixture

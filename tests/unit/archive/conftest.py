@@ -18,15 +18,6 @@ from tests.support.servers import Servers
 NOW = dt.datetime(2024, 5, 2, tzinfo=dt.UTC)
 
 
-@pytest.fixture(scope="session")
-def empty_record(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("record") / "record.sqlite"
-    record = Record(f"sqlite:///{path}")
-    upgrade(record)
-    record.close()
-    return path
-
-
 @pytest.fixture
 def file_record(empty_record: Path, tmp_path: Path):
     path = tmp_path / "record.sqlite"

@@ -27,7 +27,6 @@ from roque.archive.models import (
 from roque.archive.products import Stored, record_product
 from roque.archive.provenance import master_input, raw_inputs
 from roque.archive.runs import supersede
-from roque.archive.schema import upgrade
 from roque.jobs.calibrations import master_is_ready
 from roque.jobs.claims import claim, finish
 from roque.jobs.planner import Policy, advance, plan
@@ -195,15 +194,6 @@ class Observatory:
 
 def digest(*values):
     return hashlib.sha256(json.dumps(values, default=str).encode()).hexdigest()
-
-
-@pytest.fixture(scope="session")
-def empty_record(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("record") / "record.sqlite"
-    record = Record(f"sqlite:///{path}")
-    upgrade(record)
-    record.close()
-    return path
 
 
 @pytest.fixture
