@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +19,6 @@ __all__ = [
     "Trimmed", "frames_of", "hcm_names", "insist_on_room", "is_served", "masters_of", "open_run", "places_of", "read_frame",
     "selected",
 ]  # fmt: skip
-
-_BREATH = 0.01  # s between two looks at least, whatever is asked for
 
 
 def open_run(values: Values) -> FrameSource:
@@ -228,7 +224,9 @@ def _read(values: Values, source: FrameSource, tell: Tell) -> Iterator[Frame]:
 
 def _wait(source: FrameSource, place: int, values: Values, tell: Tell) -> bool:
     """Wait for a frame; whether it came."""
-    patience = _Patience(values)
+    from roque.spool.waiting import Patience
+
+    patience = Patience(values["twait"], values["tmax"])
     while source.refresh() < place:
         if not patience.wait():
             if values["tmax"] > 0.0:
@@ -240,63 +238,31 @@ def _wait(source: FrameSource, place: int, values: Values, tell: Tell) -> bool:
 def _served(values: Values, source: Any, tell: Tell) -> Iterator[Frame]:
     """Frames of a server from the first on, the newest alone, or those so many before it, waited for."""
     from roque.errors import NotFound, Unreachable
+    from roque.spool.waiting import awaited
 
-    patience, given, lost = _Patience(values), False, None
-    while True:
-        try:
-            with patience.used():
-                frame, lost = source.cursor.next(), None
-        except Unreachable as error:
-            frame, lost = None, error
-        if frame is not None:
+    tmax, given, lost = values["tmax"], False, ""
+    try:
+        for frame in awaited(source.cursor, twait=values["twait"], tmax=tmax, tell=tell.say):
+            given = True
             yield frame
-            patience, given = _Patience(values), True
-        elif patience.fresh and values["tmax"] > 0.0:
-            tell.say(f"{lost or 'no new frame yet'}: waiting for up to {values['tmax']:g} s")
-        if frame is None and not patience.wait():
-            break
+    except Unreachable as error:
+        if not given:
+            raise
+        lost = f": {error}"
     if not given:
-        missing = NotFound(
-            f"no frame came in {values['tmax']:g} s", file=values["run"], remedy="wait for more with tmax=SECONDS"
-        )
-        raise lost or missing
-    if lost or values["tmax"] > 0.0:
-        tell.say(f"no new frame in {values['tmax']:g} s{f': {lost}' if lost else ''}")
+        remedy = "wait for more with tmax=SECONDS"
+        raise NotFound(f"no frame came in {tmax:g} s", file=values["run"], remedy=remedy)
+    if lost or tmax > 0.0:
+        tell.say(f"no new frame in {tmax:g} s{lost}")
 
 
 def _all_there(values: Values, source: FrameSource) -> int:
     """Wait until a server has the last frame that is asked for, or no new ones; give how many it has."""
-    patience, available = _Patience(values), source.refresh()
+    from roque.spool.waiting import Patience
+
+    patience, available = Patience(values["twait"], values["tmax"]), source.refresh()
     while not 0 < values.get("last", 0) <= available and patience.wait():
         if (now := source.refresh()) > available:
-            patience, available = _Patience(values), now
+            available = now
+            patience.restart()
     return available
-
-
-class _Patience:
-    """Waiting between looks for a frame, until that takes too long in all."""
-
-    def __init__(self, values: Values) -> None:
-        self._twait, self._tmax = values["twait"], values["tmax"]
-        self._waited = 0.0
-        self.fresh = True
-
-    def wait(self) -> bool:
-        """Wait once; False: it would take too long."""
-        self.fresh = False
-        if self._waited + self._twait > self._tmax:
-            return False
-        pause = max(self._twait, _BREATH)
-        time.sleep(pause)
-        self._waited += pause
-        return True
-
-    @contextmanager
-    def used(self) -> Iterator[None]:
-        """Count the time that a look takes which fails: a server may be silent for longer than the pauses."""
-        start = time.monotonic()
-        try:
-            yield
-        except BaseException:
-            self._waited += time.monotonic() - start
-            raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import Self
 
 from roque.errors import NotFound
 from roque.frames import Frame
@@ -32,10 +32,14 @@ class Cursor:
         self.place = 0
         """Of the frame that was given last; 0 before the first."""
 
-    def __iter__(self) -> Iterator[Frame]:
-        """Give the frames that are there, without waiting for others; a second iteration goes on."""
-        while (frame := self.next()) is not None:
-            yield frame
+    def __iter__(self) -> Self:
+        """Give the frames that are there, without waiting for others; a second iteration goes on, after an error too."""
+        return self
+
+    def __next__(self) -> Frame:
+        if (frame := self.next()) is None:
+            raise StopIteration
+        return frame
 
     def next(self) -> Frame | None:
         """Give the next frame; None if it is not there yet.

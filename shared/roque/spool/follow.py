@@ -11,7 +11,9 @@ from typing import Any
 
 from roque.errors import BadInput, NoData, NotFound
 from roque.frames import Frame
+from roque.spool.cursor import Cursor
 from roque.spool.source import FrameSource
+from roque.spool.waiting import awaited
 
 __all__ = ["TWAIT", "follow"]
 
@@ -32,7 +34,8 @@ def follow(
     source : FrameSource
         The run.
     first : int
-        Place of the first frame to give; 0: the newest frame alone, whenever there is a newer one.
+        Place of the first frame to give; 0: the newest frame alone, whenever there is a newer one; -k, of a server: the frame k
+        before it.
     twait, tmax : float
         Seconds between two looks, and without anything new until the run is taken for ended.
     whole : bool
@@ -49,7 +52,12 @@ def follow(
         frame is told when the run has ended: until then it may not be written in full.
     NoData
         The run was never meant to hold data.
+    Unreachable
+        The server that has the run was away for `tmax` seconds. Before that it is waited for like new frames.
     """
+    if getattr(source, "remote", False):
+        yield from awaited(Cursor(source, first), twait=twait, tmax=tmax)
+        return
     patience = _Patience(source, twait, tmax)
     place = max(1, first)
     while True:

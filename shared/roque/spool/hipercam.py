@@ -91,8 +91,8 @@ class HipercamRun:
     def __iter__(self) -> Iterator[Frame]:
         """Give the frames that are there. From a server, iterating over the newest again goes on."""
         if self._first < 0 or (self.remote and self._first == 0):
-            return iter(self.cursor)
-        return iter(Cursor(self, self._first)) if self.remote else frames_from(self, self._first)
+            return self.cursor
+        return Cursor(self, self._first) if self.remote else frames_from(self, self._first)
 
     def close(self) -> None:
         """Close the file, or the connection. Frames already given can still be read."""

@@ -77,11 +77,13 @@ class UltraRun:
     def __iter__(self) -> Iterator[Frame]:
         """Give the frames from `first` on; one that is cut short after its time stamp is an error, not the end.
 
-        From a server, a second iteration over the newest frames goes on where the first ended.
+        From a server, iterating over the newest again goes on.
         """
-        if self.read_out.mode != POWER and (self.remote or self._first < 0):
-            yield from self.cursor if self._first <= 0 else Cursor(self, self._first)
-            return
+        if self.read_out.mode == POWER or not (self.remote or self._first < 0):
+            return self._with_the_last()
+        return self.cursor if self._first <= 0 else Cursor(self, self._first)
+
+    def _with_the_last(self) -> Iterator[Frame]:
         yield from frames_from(self, self._first)
         if self.timed > self.available or self.read_out.mode == POWER:
             self.frame(self.timed)

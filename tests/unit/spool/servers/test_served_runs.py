@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import threading
 import time
 from contextlib import contextmanager
 
@@ -189,6 +190,43 @@ def test_a_growing_run_is_followed_until_it_is_silent(golden, served, tmp_path, 
         assert len(found) == file.available
         for place, frame in enumerate(found, start=1):
             same(frame, file.frame(place))
+
+
+def test_iteration_goes_on_after_the_server_was_away(served, monkeypatch):
+    with Proxy("127.0.0.1", served.port) as proxy, local("us", "run005") as file:
+        monkeypatch.setenv("ULTRACAM_DEFAULT_URL", f"http://127.0.0.1:{proxy.port}/")
+        with data_source("us", "run005") as remote:
+            frames = iter(remote)
+            found = [next(frames) for _ in range(7)]
+            proxy.cut()
+            with pytest.raises(Unreachable):
+                next(frames)
+            proxy.mend()
+            found += frames
+        for place, frame in enumerate(found, start=1):
+            same(frame, file.frame(place))
+        assert len(found) == file.available
+
+
+@pytest.mark.parametrize(("source", "run", "first"), [("hs", "run0001", 1), ("us", "run005", 3)])
+def test_a_server_that_is_away_for_a_while_is_followed_afterwards(served, monkeypatch, source, run, first):
+    with Proxy("127.0.0.1", served.port) as proxy, local(source, run, first) as file:
+        monkeypatch.setenv("HIPERCAM_DEFAULT_URL", f"127.0.0.1:{proxy.port}/")
+        monkeypatch.setenv("ULTRACAM_DEFAULT_URL", f"http://127.0.0.1:{proxy.port}/")
+        with data_source(source, run, first) as remote:
+            found = []
+            for frame in follow(remote, first, tmax=1.5):
+                found.append(frame)
+                if len(found) == 3:
+                    proxy.cut()
+                    threading.Timer(0.5, proxy.mend).start()
+            for frame, other in zip(found, file, strict=True):
+                same(frame, other)
+            proxy.cut()
+            start = time.monotonic()
+            with pytest.raises(Unreachable):
+                list(follow(remote, 1, tmax=0.3))
+            assert time.monotonic() - start < 2.0
 
 
 def test_power_runs_on_a_server_tell_that_they_have_no_data(golden, served, tmp_path):
