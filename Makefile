@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 AIRGAP ?= 0
 
-.PHONY: setup demo test faults fuzz stack stack-down stack-test lint format clean help
+.PHONY: setup demo test parity faults fuzz stack stack-down stack-test lint format clean help
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
@@ -28,6 +28,9 @@ demo: setup  ## simulate a night, reduce it as it comes in, compare with what wa
 test: setup lint  ## every check and every test
 	@sh ops/test_packages.sh
 	@$(BIN)/python -m pytest -n auto --dist loadfile
+
+parity: setup  ## every golden reduction again: values compared, worst difference, disagreements, in build/parity/report.md
+	@$(BIN)/python tests/parity/report.py
 
 faults: setup  ## every fault at observatory size, with the time of each recovery (a quarter of an hour)
 	@sh ops/test_packages.sh
