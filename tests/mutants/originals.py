@@ -15,11 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from tests.mutants import honest_fits, honest_raw
+from tests.mutants import honest_fits, honest_raw, sound_files
 from tests.mutants.damage import Damage, damage_bytes, damage_fits, damage_text, damage_xml
 from tests.mutants.served import hipercam_answers, ultracam_answers
 from tests.support.hipercam import make_run
-from tests.support.ultra import pairs, spec_windows, stamp1, ultracam_run, ultraspec_run
 
 __all__ = ["FORMATS", "Format", "Original"]
 
@@ -43,107 +42,6 @@ class Format:
 
     kind: str
     originals: Callable[[], list[Original]]
-
-
-@cache
-def _hipercam_runs() -> list[bytes]:
-    one, two = ((8, 6, 20, (100, 110, 120, 130)),), ((8, 6, 20, (1, 2, 3, 4)), (12, 4, 50, (5, 6, 7, 8)))
-    turned = {"ESO DET ROTATE1": True, "ESO DET CLRCCD": True}
-    runs = [
-        make_run(3, "OneWindow", one, cards=turned),
-        make_run(4, "TwoWindow", two),
-        make_run(2, "OneWindow", one, nsamp=1),
-        make_run(2, "OneWindow", ((20, 12, 30, (100, 110, 120, 130)),), (2, 2), prescan=True, overscan=True),
-        make_run(3, "Drift", ((8, 6, 0, (100, 110, 110, 100)),), counters=[0, 1, 4]),
-        make_run(2, "FullFrame", (), (64, 32)),
-        make_run(3, "OneWindow", one),
-    ]
-    # the last as an archive has it
-    runs[-1].cards["DATASUM"] = str(honest_fits.ones_sum(b"".join(map(runs[-1].frame, range(3)))))
-    # FITS files are filled up to whole blocks
-    whole = [run.header() + b"".join(map(run.frame, range(len(run.pixels)))) for run in runs]
-    return [data + bytes(-len(data) % 2880) for data in whole]
-
-
-@cache
-def _ultra_runs() -> list[Files]:
-    old = [stamp1(i, 414000 + i, 0, (9, 3, 2006)) for i in (1, 2, 3)]
-    one, two = ((41, 561, 181, 8, 6),), ((41, 561, 181, 8, 6), (21, 901, 401, 12, 4))
-    early = ultracam_run("ap5_250_window1pair", pairs(*one), 6 * 48, stamps=old)
-    early.parameters.pop("REVISION")
-    runs = [
-        ultracam_run("appl5_window1pair_cfg", pairs(*one), 6 * 48, 5),
-        ultracam_run("ap6_window2pair", {**pairs(*two, xbin=2, ybin=2), "NBLUE": 2}, 6 * (12 + 12), 4),
-        ultracam_run("ap9_250_fullframe_mindead", pairs(xbin=32, ybin=64), 6 * 16 * 16, 2),
-        ultracam_run("appl8_driftscan_cfg", pairs((41, 561, 181, 12, 20)), 6 * 240, 3),
-        early,
-        ultraspec_run("ccd201_winbin_con", spec_windows((109, 209, 8, 6), (301, 401, 10, 4)), 88, 5),
-        ultraspec_run("ccd201_winbin_con", {**spec_windows((5, 209, 8, 6), xbin=2), "OUTPUT": 1}, 48),
-        ultraspec_run("ccd201_driftscan_cfg", spec_windows((109, 209, 8, 6), (301, 209, 10, 6)), 108),
-    ]
-    return [{"run012.xml": run.xml().encode(), "run012.dat": run.data()} for run in runs]
-
-
-def _described_header(**more: object) -> dict[str, object]:
-    header = {"OBJECT": "star", "EXPTIME": 60.0, "FILTER": "Clear", "INSTRUME": "Main", "CREATOR": "MicroObservatory2014"}
-    return header | {"UT-OBS": "2017-12-20T01:33:43.317", "TELTEMP": 287.0} | more
-
-
-@cache
-def _described() -> list[bytes]:
-    """Plain images of a described camera: of whole numbers and real ones, with sums and without, in HDU 0 and after it."""
-    from astropy.io import fits
-
-    rng, made = np.random.default_rng(3), []
-    for n, kind in enumerate(("i2", "u2", "f4", "f8", "i4", "u1")):
-        data = rng.integers(0, 200, (12, 17)).astype(kind)
-        header, out = fits.Header(_described_header()), io.BytesIO()
-        image = fits.ImageHDU(data, header) if n % 2 else fits.PrimaryHDU(data, header)
-        fits.HDUList([fits.PrimaryHDU(), image] if n % 2 else [image]).writeto(out, checksum=n > 1)
-        made.append(out.getvalue())
-    return made
-
-
-@cache
-def _tiled() -> list[tuple[bytes, np.ndarray]]:
-    """Compressed images, with the sums that packers write."""
-    from astropy.io import fits
-
-    rng, made = np.random.default_rng(4), []
-    ways = [
-        {"compression_type": "RICE_1"},
-        {"compression_type": "GZIP_2", "tile_shape": (5, 17)},
-        {"compression_type": "GZIP_1"},
-    ]
-    ways += [{"compression_type": "RICE_1", "quantize_level": 16, "dither_seed": 12}]
-    for n, way in enumerate(ways):
-        data = rng.normal(350, 9, (12, 17)).astype("f4" if n == 3 else "i2")
-        out = io.BytesIO()
-        packed = fits.CompImageHDU(data, fits.Header(_described_header()), **way)
-        fits.HDUList([fits.PrimaryHDU(), packed]).writeto(out, checksum=True)
-        with fits.open(io.BytesIO(out.getvalue())) as back:
-            made.append((out.getvalue(), back[1].data.copy()))
-    return made
-
-
-@cache
-def _hcm_files() -> list[bytes]:
-    from roque.frames import CCD, Frame, Geometry, Window
-    from roque.frames.hcm import write_hcm
-
-    rng, made = np.random.default_rng(5), []
-    with tempfile.TemporaryDirectory() as folder:
-        for kind in ("f4", "f8", "u2"):
-            windows = [
-                Window(Geometry(5 + 20 * i, 9, 2, 1, 6 + i, 5), rng.integers(0, 99, (5, 6 + i)).astype(kind)) for i in range(4)
-            ]
-            ccds = {
-                label: CCD(dict(zip(("E1", "F1"), windows[at : at + 2], strict=True)), 200, 100, 0, 0, 58000, 0.25, 3.0)
-                for at, label in ((0, "1"), (2, "2"))
-            }
-            write_hcm(Path(folder) / f"{kind}.hcm", Frame(ccds, 1, {"OBJECT": "star", "INSTRUME": "HIPERCAM"}))
-            made.append((Path(folder) / f"{kind}.hcm").read_bytes())
-    return made
 
 
 def _plain(name: str, data: bytes, damage: Damage, frames: Callable[[bytes], Any]) -> Original:
@@ -190,7 +88,7 @@ def _unpacked(pixels: np.ndarray) -> Callable[[bytes], Any]:
 
 
 def _lists() -> list[Original]:
-    files = {f"a_{i}.hcm": _hcm_files()[0] for i in (1, 2, 3)}
+    files = {f"a_{i}.hcm": sound_files.hcm_files()[0] for i in (1, 2, 3)}
     text = b"# frames\n\na_1\na_2.hcm\n  a_3\n"
 
     def frames(own: Files) -> Any:
@@ -204,24 +102,24 @@ def _lists() -> list[Original]:
 
 
 def _hipercam() -> list[Original]:
-    return [_plain("run0001.fits", data, damage_fits, honest_raw.hipercam) for data in _hipercam_runs()]
+    return [_plain("run0001.fits", data, damage_fits, honest_raw.hipercam) for data in sound_files.hipercam_runs()]
 
 
 def _ultra() -> list[Original]:
     damages = {"run012.xml": damage_xml, "run012.dat": damage_bytes}
     return [
         Original(files, "run012.xml", damages, lambda own: honest_raw.ultra(*(own[n] for n in damages)))
-        for files in _ultra_runs()
+        for files in sound_files.ultra_runs()
     ]
 
 
 def _fits() -> list[Original]:
     foreign = [(GOLDEN / "foreign" / name / "raw" / f"{name}_1.fits").read_bytes() for name in ("intwfc", "ltio", "ltrise")]
-    return [_plain("star.fits", data, damage_fits, _image) for data in [*_described(), *foreign]]
+    return [_plain("star.fits", data, damage_fits, _image) for data in [*sound_files.described(), *foreign]]
 
 
 def _frames_of_hcm() -> list[Original]:
-    return [_plain("frame.hcm", data, damage_fits, _hcm) for data in _hcm_files()]
+    return [_plain("frame.hcm", data, damage_fits, _hcm) for data in sound_files.hcm_files()]
 
 
 def _gz() -> list[Original]:
@@ -244,7 +142,7 @@ def _packed_run() -> Original:
     """A raw run of a single tile, packed as fpack does it."""
     from astropy.io import fits
 
-    plain, out = _hipercam_runs()[0], io.BytesIO()
+    plain, out = sound_files.hipercam_runs()[0], io.BytesIO()
     with fits.open(io.BytesIO(plain), uint=True) as hdus:
         cube = hdus[0].data
         packed = fits.CompImageHDU(cube, hdus[0].header, compression_type="GZIP_1", tile_shape=cube.shape)
@@ -258,18 +156,18 @@ def _packed_hcm() -> Original:
     from astropy.io import fits
 
     out = io.BytesIO()
-    with fits.open(io.BytesIO(_hcm_files()[0])) as hdus:
+    with fits.open(io.BytesIO(sound_files.hcm_files()[0])) as hdus:
         first, image = hdus[0].header, hdus[1]
         first["NUMCCD"], image.header["NUMWIN"] = 1, 1
         way: Any = {"compression_type": "GZIP_1", "quantize_level": 0, "tile_shape": image.data.shape}
         fits.HDUList([fits.PrimaryHDU(header=first), fits.CompImageHDU(image.data, image.header, **way)]).writeto(out)
-    frames = [dict(list(honest_fits.hcm(_hcm_files()[0])[0][0].items())[:1])], False
+    frames = [dict(list(honest_fits.hcm(sound_files.hcm_files()[0])[0][0].items())[:1])], False
     return _plain("frame.hcm.fz", out.getvalue(), damage_fits, _kept(out.getvalue(), frames))
 
 
 @cache
 def _fz() -> list[Original]:
-    tiled = [_plain("star.fits.fz", data, damage_fits, _unpacked(pixels)) for data, pixels in _tiled()]
+    tiled = [_plain("star.fits.fz", data, damage_fits, _unpacked(pixels)) for data, pixels in sound_files.tiled()]
     return [*tiled, _packed_run(), _packed_hcm()]
 
 
@@ -316,7 +214,7 @@ def _served_hipercam() -> list[Original]:
 
 
 def _served_ultracam() -> list[Original]:
-    runs = [(files["run012.xml"], files["run012.dat"]) for files in _ultra_runs()]
+    runs = [(files["run012.xml"], files["run012.dat"]) for files in sound_files.ultra_runs()]
     sizes = [int(xml.partition(b'framesize="')[2].partition(b'"')[0]) for xml, _ in runs]
     return [_answers(ultracam_answers(xml, dat[:size]), "get_xml") for (xml, dat), size in zip(runs, sizes, strict=True)]
 

@@ -116,18 +116,18 @@ def test_every_format_is_damaged_in_all_its_files():
     for name, kind in FORMATS.items():
         originals = kind.originals()
         seen = set()
-        for number in range(40 * len(originals)):
+        for number in range(20 * len(originals)):
             original, files = mutant(name, 3, number)
             seen |= {(number % len(originals), file) for file, data in files.items() if data != original.files[file]}
         assert seen == {(n, file) for n, original in enumerate(originals) for file in original.damages}
 
 
 def test_a_process_that_is_killed_or_stands_still_is_told_of_and_replaced(tmp_path, monkeypatch):
-    monkeypatch.setattr(pool, "HANGS", 5.0)
+    monkeypatch.setattr(pool, "HANGS", 3.0)
     (tmp_path / "a.ape").write_text("[]")
     with Opener() as opener:
         assert opener.ask(format="file", file=str(tmp_path / "a.ape"))["outcome"] == "bad_input"
-        for number, said in ((signal.SIGKILL, "the process ended with -9"), (signal.SIGSTOP, "no answer for 5 s")):
+        for number, said in ((signal.SIGKILL, "the process ended with -9"), (signal.SIGSTOP, "no answer for 3 s")):
             os.kill(opener._process.pid, number)
             assert opener.ask(format="file", file=str(tmp_path / "a.ape"))["outcome"] == f"fault: {said}"
             assert opener.ask(format="file", file=str(tmp_path / "a.ape"))["outcome"] == "bad_input"
