@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Self, TypeVar
 
 from roque.errors import BadInput, NotFound
-from roque.frames.cards import read_header
+from roque.frames.cards import BLOCK, HeaderBlock, read_header
 from roque.instruments.hipercam import served_frame_bytes
 from roque.spool.servers.addresses import checked_run, websocket_address
 from roque.spool.servers.websocket import WebSocket
@@ -81,10 +81,14 @@ class HipercamServer:
     def frame_bytes(self) -> int:
         """Bytes of a frame, by the header."""
         if self._frame_bytes is None:
-            cards = (self.header() if self._header is None else self._header).encode("ascii")
-            block = read_header(lambda offset, size: cards[offset : offset + size], file=self.name)
-            self._frame_bytes = served_frame_bytes(block.header, file=self.name)
+            self._frame_bytes = served_frame_bytes(self.parsed().header, file=self.name)
         return self._frame_bytes
+
+    def parsed(self) -> HeaderBlock:
+        """Parse the header; it is asked for if it was not."""
+        text = self.header() if self._header is None else self._header
+        cards = text.encode("ascii").ljust(-(-len(text) // BLOCK) * BLOCK)  # a text may have lost its last blanks
+        return read_header(lambda offset, size: cards[offset : offset + size], file=self.name)
 
     def frames(self) -> int:
         """Count the frames that are there by now."""

@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 
 from roque.errors import BadInput
-from roque.frames.cards import read_header
 from roque.instruments.hipercam import STAMP_BYTES, read_out, refuse_repeated
 from roque.instruments.ultra_modes import ultra_read_out
 from roque.spool.servers.frames import ServedFrames
@@ -46,8 +45,7 @@ class ServedHipercam:
         self.path = Path(server.run)
         self.name = server.name
         try:
-            cards = server.header().encode("ascii")
-            block = read_header(lambda offset, size: cards[offset : offset + size], file=self.name)
+            block = server.parsed()
             refuse_repeated(block, self.name)
             self.header = block.header
             size = server.frame_bytes
