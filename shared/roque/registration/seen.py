@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,8 @@ class Groups:
         """What a file is, by its headers."""
         known = self._files[path]
         if known.inspected is None:
-            known.inspected = inspect(Path(path), self._cameras, self._cache)
+            # without its header: a folder may hold 10^5 files
+            known.inspected = replace(inspect(Path(path), self._cameras, self._cache), info=None)
         return known.inspected
 
     def members(self, key: Group, path: str, found: Mapping[str, Stat]) -> list[str]:
