@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import warnings
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,6 +26,8 @@ MJD_ZERO = 2400000.5
 _DAY = 86400.0
 _ASTRONOMICAL_UNIT = 149597870700.0  # m
 _LIGHT = 299792458.0  # m/s
+_TT_LESS_TAI = 32.184  # s
+_STEP = 300.0 / _DAY  # days between computed moments: cubics between them err by less than 1 ns
 _FARTHEST = 1e6  # days from MJD 0: what lies beyond is no time of an observation
 _HOW = "give RA,DEC (ICRS): degrees as in 252.1093,-3.4 or hours and degrees as in 16:48:26.2,-03:24:00"
 _PARTS = re.compile(r"([+-]?)(\d+)[: ](\d+)[: ](\d+(?:\.\d*)?)")
@@ -87,16 +89,14 @@ class Barycentre:
         array of float64
             NaN where the time is not finite.
         """
-        times = self._times(mjd, fraction)
-        return times.known((times.tdb[0] - MJD_ZERO) + (times.tdb[1] + self._delay(times, heliocentric=False) / _DAY))
+        return self._shifted(mjd, fraction, heliocentric=False)
 
     def hmjd(self, mjd: ArrayLike, fraction: ArrayLike = 0.0) -> Floats:
         """Heliocentric MJD(UTC), that is HJD(UTC) less 2400000.5; otherwise as `bmjd`.
 
         For comparison with older work: the Sun moves by 4 s about the barycentre, and UTC leaps.
         """
-        times = self._times(mjd, fraction)
-        return times.known((times.utc[0] - MJD_ZERO) + (times.utc[1] + self._delay(times, heliocentric=True) / _DAY))
+        return self._shifted(mjd, fraction, heliocentric=True)
 
     def bjd(self, mjd: ArrayLike, fraction: ArrayLike = 0.0) -> Floats:
         """BJD(TDB); as one double it is rounded to 40 microseconds, which `bmjd` is not."""
@@ -106,54 +106,55 @@ class Barycentre:
         """HJD(UTC); as one double it is rounded to 40 microseconds, which `hmjd` is not."""
         return self.hmjd(mjd, fraction) + MJD_ZERO
 
-    def _times(self, mjd: ArrayLike, fraction: ArrayLike) -> _Times:
+    def _shifted(self, mjd: ArrayLike, fraction: ArrayLike, *, heliocentric: bool) -> Floats:
+        """UTC at the Sun, or TDB at the barycentre."""
         import erfa  # noqa: PLC0415 - who asks for UTC should not wait for it
 
         days, rest = np.broadcast_arrays(np.asarray(mjd, np.float64), np.asarray(fraction, np.float64))
         good = (np.abs(days) < _FARTHEST) & (np.abs(rest) < _FARTHEST)  # false for NaN
         days, rest = np.where(good, days, 0.0), np.where(good, rest, 0.0)
         whole = np.floor(days)
-        utc = (whole + MJD_ZERO, (days - whole) + rest)
-        x, y, z = self._place()
+        rest = (days - whole) + rest
         with warnings.catch_warnings():
             # ERFA calls years beyond its release dubious: there may be leap seconds that it does not know
             warnings.simplefilter("ignore", erfa.ErfaWarning)
             # cameras write the second of the day over 86400, also on days that are a second longer: not ERFA's own way
-            leaps = erfa.dat(*erfa.jd2cal(*utc))
-            terrestrial = erfa.taitt(utc[0], utc[1] + leaps / _DAY)
-            wave = erfa.dtdb(*terrestrial, utc[1] % 1.0, np.radians(self.longitude), np.hypot(x, y) / 1e3, z / 1e3)
-            return _Times(good, utc, terrestrial, erfa.tttdb(*terrestrial, wave))
+            ahead = _TT_LESS_TAI + erfa.dat(*erfa.jd2cal(MJD_ZERO, whole + rest))
+            seconds = self._interpolated(whole + rest + ahead / _DAY, heliocentric=heliocentric)
+        if not heliocentric:
+            seconds = seconds + ahead
+        return np.where(good, whole + (rest + seconds / _DAY), np.nan)
 
-    def _delay(self, times: _Times, *, heliocentric: bool) -> Floats:
-        """Seconds by which light reaches the site earlier than the Sun or the barycentre."""
+    def _interpolated(self, terrestrial: Floats, *, heliocentric: bool) -> Floats:
+        """Seconds to add to TT (to UTC for the Sun), by cubics through moments that are the same whatever is asked for."""
+        cells = np.floor(terrestrial / _STEP)
+        x = terrestrial / _STEP - cells
+        moments = np.unique(cells[..., np.newaxis] + np.arange(-1.0, 3.0))
+        values = self._seconds(moments * _STEP, heliocentric=heliocentric)
+        first, second, third, fourth = (values[np.searchsorted(moments, cells + k)] for k in range(-1, 3))
+        inner = (x + 1.0) * (x - 2.0) / 2.0 * (second * (x - 1.0) - third * x)
+        outer = x * (x - 1.0) / 6.0 * (fourth * (x + 1.0) - first * (x - 2.0))
+        return np.asarray(inner + outer)
+
+    def _seconds(self, terrestrial: Floats, *, heliocentric: bool) -> Floats:
+        """By how much light reaches the site earlier than Sun or barycentre; for the latter with TDB - TT."""
         import erfa  # noqa: PLC0415 - as above
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", erfa.ErfaWarning)  # outside 1900 to 2100 the orbit is good to 0.3 ms only
-            sun, barycentre = erfa.epv00(*times.tdb)
+        utc = terrestrial - (_TT_LESS_TAI + erfa.dat(*erfa.jd2cal(MJD_ZERO, terrestrial))) / _DAY
+        x, y, z = place = self._place()
+        wave = erfa.dtdb(MJD_ZERO, terrestrial, utc % 1.0, np.radians(self.longitude), np.hypot(x, y) / 1e3, z / 1e3)
+        sun, barycentre = erfa.epv00(MJD_ZERO, terrestrial + wave / _DAY)  # outside 1900 to 2100 good to 0.3 ms only
         earth = (sun if heliocentric else barycentre)["p"] * _ASTRONOMICAL_UNIT
-        to_terrestrial = erfa.c2t00b(*times.terrestrial, *times.utc, 0.0, 0.0)
-        site = np.einsum("...ji,j->...i", to_terrestrial, self._place())
+        site = np.einsum("...ji,j->...i", erfa.c2t00b(MJD_ZERO, terrestrial, MJD_ZERO, utc, 0.0, 0.0), place)
         star = erfa.s2c(np.radians(self.ra), np.radians(self.dec))
-        return np.asarray((earth + site) @ star / _LIGHT)
+        delay = (earth + site) @ star / _LIGHT
+        return np.asarray(delay if heliocentric else delay + wave)
 
     def _place(self) -> Any:
         """Terrestrial coordinates of the site, m."""
         import erfa  # noqa: PLC0415 - as above
 
         return erfa.gd2gc(erfa.WGS84, np.radians(self.longitude), np.radians(self.latitude), self.height)
-
-
-class _Times(NamedTuple):
-    """Times on several scales, each as two doubles that add up to a JD; `good` says which are times at all."""
-
-    good: NDArray[np.bool_]
-    utc: tuple[Floats, Floats]
-    terrestrial: tuple[Floats, Floats]
-    tdb: tuple[Floats, Floats]
-
-    def known(self, values: Floats) -> Floats:
-        return np.where(self.good, values, np.nan)
 
 
 def read_position(text: str) -> tuple[float, float]:

@@ -199,14 +199,14 @@ class Hlog(dict[str, NDArray[np.void]]):
             for title, text in (texts or {}).items():
                 write_table(file, title, text_table(text.splitlines()), {})
 
-    def tseries(self, ccd: str, ap: str | None, name: str = "counts", *, ecol: bool = True) -> Series:
+    def tseries(self, ccd: str | int, ap: str | int | None, name: str = "counts", *, ecol: bool = True) -> Series:
         """Take a column as a series.
 
         Parameters
         ----------
-        ccd : str
+        ccd : str or int
             Label of the CCD.
-        ap : str or None
+        ap : str, int or None
             Label of the aperture; None for what belongs to the frame, such as mfwhm.
         name : str
             Name of the column, without the label.
@@ -226,6 +226,7 @@ class Hlog(dict[str, NDArray[np.void]]):
         BadInput
             The log has no times, exposures or flags as logs have them.
         """
+        ccd, ap = str(ccd), None if ap is None else str(ap)
         if ccd not in self:
             raise NotFound(f"no CCD {ccd} in the log, only {', '.join(self)}")
         table = self[ccd]

@@ -142,6 +142,22 @@ def test_times_in_two_parts_keep_what_one_double_loses():
     assert (there.hjd(61345.25) - MJD_ZERO) * DAY == pytest.approx(there.hmjd(61345.25) * DAY, abs=4e-5)
 
 
+def test_between_its_moments_the_light_time_is_that_of_the_orbit_to_a_nanosecond():
+    there = Barycentre(ra=83.0, dec=-1.2, **LA_PALMA)
+    terrestrial = 61345.0 + np.random.default_rng(2).uniform(0.0, 400.0, 500)
+    for heliocentric in (True, False):
+        direct = there._seconds(terrestrial, heliocentric=heliocentric)
+        assert np.abs(there._interpolated(terrestrial, heliocentric=heliocentric) - direct).max() < 1e-9
+
+
+def test_a_time_has_the_same_bits_alone_and_among_others():
+    there = Barycentre(ra=83.0, dec=-1.2, **LA_PALMA)
+    mjd = 61345.0 + np.random.default_rng(4).uniform(0.0, 1.0, 40)
+    alone = np.array([there.bmjd(one) for one in mjd])
+    assert alone.tobytes() == there.bmjd(mjd).tobytes()
+    assert there.bmjd(mjd.reshape(8, 5)).tobytes() == alone.tobytes()
+
+
 def test_what_is_no_time_stays_none():
     there = Barycentre(ra=252.1, dec=-3.4, **LA_PALMA)
     times = there.bmjd([61345.0, np.nan, np.inf, -np.inf, 1e300, 0.0])

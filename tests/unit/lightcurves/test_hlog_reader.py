@@ -171,6 +171,7 @@ def test_series_are_copies_with_the_flag_of_bad_times(tmp_path):
     (tmp_path / "a.log").write_text(log(f"1 1 61113.25 0 43.2 4.2 3.5 {GOOD}", f"1 2 61113.5 1 43.2 4.5 3.5 {GOOD}"))
     hlog = Hlog.from_ascii(tmp_path / "a.log")
     series = hlog.tseries("1", "1")
+    assert hlog.tseries(1, 1).y.tolist() == series.y.tolist()
     assert series.t.tolist() == [61113.25, 61113.5]
     np.testing.assert_allclose(series.te, 0.0005)
     assert series.bmask.tolist() == [4 | Flag.BAD_TIME, 4]
