@@ -1,6 +1,6 @@
 """A process that writes a file in odd pieces, as a camera or a copy over the network does.
 
-Usage: python writer.py PLAN, a JSON file of steps: ["append", path, source, first byte, last byte],
+Usage: python writer.py PLAN, a JSON file of steps: ["append", path, source, first byte, last byte], ["into", the same],
 ["patch", path, offset, text], ["rename", path, new path], ["truncate", path],
 ["sleep", seconds].
 """
@@ -51,8 +51,9 @@ def main(steps: list[Step]) -> None:
                 file.write(how[2].encode())
         else:
             path, source, first, last = how
-            with Path(source).open("rb") as whole, Path(path).open("ab") as file:
+            with Path(source).open("rb") as whole, Path(path).open("r+b" if kind == "into" else "ab") as file:
                 whole.seek(first)
+                file.seek(first)  # where what is appended goes, the mode says
                 file.write(whole.read(last - first))
 
 

@@ -28,6 +28,7 @@ def follow(
 
     The run has ended when nothing was added to it for `tmax` seconds, be it less than a frame, or as soon as all frames have
     come that its header announced before they were there. If it grows again, another call from the next place on goes on.
+    Frames at the end of a file that was made as long as it will be, in which nothing stands yet, are waited for too.
 
     Parameters
     ----------
@@ -59,11 +60,14 @@ def follow(
         yield from awaited(Cursor(source, first), twait=twait, tmax=tmax)
         return
     patience = _Patience(source, twait, tmax)
-    place = max(1, first)
+    place, ended = max(1, first), False
     while True:
         if place > source.available:
             source.refresh()
         at = place if first else max(place, source.available)
+        if not ended and _is_to_come(source, at):
+            ended = not patience.wait()
+            continue
         try:
             frame = source.load(at) if whole else source.frame(at)
         except (BadInput, NotFound) as error:
@@ -77,6 +81,12 @@ def follow(
         yield frame
         place = at + 1
         patience.restart()
+
+
+def _is_to_come(source: Any, place: int) -> bool:
+    """Whether room was made in the file for this frame and those after it, but nothing written there yet."""
+    blank: Callable[[int], bool] | None = getattr(source, "blank", None)
+    return blank is not None and place <= source.available and blank(place) and blank(source.available)
 
 
 class _Patience:

@@ -17,7 +17,7 @@ from roque.frames import CCD, Frame, Window
 from roque.frames.frame import Header
 from roque.frames.images import require
 from roque.instruments import CameraDescription
-from roque.instruments.hipercam import CCDS, NXTOT, NYTOT, ReadOut
+from roque.instruments.hipercam import CCDS, NXTOT, NYTOT, STAMP_BYTES, ReadOut
 from roque.instruments.rules import parse_iso
 from roque.spool._layout import Layout
 from roque.spool._raw import RawFrame
@@ -81,6 +81,7 @@ class HipercamRun:
         """Where a reader is who waits for frames."""
         self._times = HipercamTimes(raw)
         self._info: RunInfo | None = None
+        self._room = False  # whether the file is longer than what was written into it
 
     def __enter__(self) -> Self:
         return self
@@ -156,10 +157,11 @@ class HipercamRun:
 
     def refresh(self) -> int:
         """Look again at a run that may have grown, and give `available`."""
-        before = 0 if self.remote else self.available
+        before, made_room = 0 if self.remote else self.available, self._room
         self._raw.refresh()
         self._info = None
-        if self.available < before:
+        self._room = not self.remote and self.available > 0 and self.blank(self.available)
+        if self.available < before or made_room or self._room:
             self._times.forget()
         return self.available
 
@@ -186,6 +188,11 @@ class HipercamRun:
         """
         self._raw.frames.insist_on(number)
         return self._assemble(number, self._layout.decoded(self._raw.frames.words(number)))
+
+    def blank(self, number: int) -> bool:
+        """Whether no time stamp was written in a frame: its bytes are zero, which none are of a stamp."""
+        stamp = self._raw.frames.parts(number, number, self.read_out.frame_bytes - STAMP_BYTES, STAMP_BYTES)
+        return not any(stamp)
 
     def prepare(self) -> None:
         """Make ready to decode, which takes a moment the first time: while a frame is waited for it costs nothing."""

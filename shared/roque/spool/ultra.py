@@ -67,6 +67,7 @@ class UltraRun:
         self._blocks: dict[int, tuple[int, UltraTimes]] = {}
         self._early: tuple[int, UltraStamps] | None = None
         self._info: RunInfo | None = None
+        self._room = False  # whether the file is longer than what was written into it
 
     def __enter__(self) -> Self:
         return self
@@ -146,8 +147,12 @@ class UltraRun:
         self._blocks = {b: (last, times) for b, (last, times) in self._blocks.items() if last <= self.available}
         if self._early is not None and self._early[0] > self.available:
             self._early = None
+        made_room = self._room
         self._raw.refresh()
         self._info = None
+        self._room = not self._raw.remote and self.available > 0 and self.blank(self.available)
+        if made_room or self._room:
+            self._blocks, self._early = {}, None
         return self.available
 
     def frame(self, number: int) -> Frame:
@@ -175,6 +180,10 @@ class UltraRun:
         """
         self._check(number)
         return self._assemble(number, self._layout.decoded(self._raw.frames.words(number)))
+
+    def blank(self, number: int) -> bool:
+        """Whether no time stamp was written in a frame, not even its number."""
+        return not any(self._raw.frames.parts(number, number, 0, 2 * self.read_out.header_words))
 
     def prepare(self) -> None:
         """Make ready to decode, which takes a moment the first time: while a frame is waited for it costs nothing."""

@@ -240,6 +240,39 @@ def test_a_header_that_is_half_written_and_a_file_that_is_written_anew_are_waite
     assert process.wait() == 0
 
 
+@pytest.mark.parametrize("source", ["hl", "ul"])
+def test_room_that_was_made_for_frames_is_no_frame_until_it_is_written(tmp_path, whole, golden, source):
+    if source == "hl":
+        path, resource = tmp_path / "run0001.fits", tmp_path / "run0001.fits"
+        head, size = header_and_frame(whole)
+        frames = FRAMES
+    else:
+        shutil.copyfile(golden / "ultracam" / "run002.xml", tmp_path / "run002.xml")
+        path, resource, whole = tmp_path / "run002.dat", tmp_path / "run002", golden / "ultracam" / "run002.dat"
+        head, frames = 0, 21
+        size = whole.stat().st_size // frames
+    data = whole.read_bytes()
+    path.write_bytes(data[: head + 2 * size].ljust(len(data), b"\0"))
+    steps = []
+    for n in range(2, frames - 1):
+        steps += [["into", str(path), str(whole), head + n * size, head + (n + 1) * size], ["sleep", 0.02]]
+    process = writer.start(tmp_path / "plan", steps)
+    with data_source(source, resource) as run:
+        assert run.available == frames
+        found = list(follow(run, tmax=2.0))
+    assert process.wait() == 0
+    # the last was never written: it is given as it is when nothing has come for so long
+    assert len(found) == frames
+    path.write_bytes(data)
+    with data_source(source, resource) as run:
+        for place, frame in enumerate(found[:-1], start=1):
+            for label, window in frame.ccds["2"].windows.items():
+                np.testing.assert_array_equal(window.data, run.frame(place).ccds["2"].windows[label].data)
+            if source == "hl":
+                assert frame.ccds["2"].mjd == run.frame(place).ccds["2"].mjd
+    assert not found[-1].ccds["2"].time_ok
+
+
 def test_another_run_in_its_place_is_an_error_and_no_frame_of_it_is_given(tmp_path, whole):
     path = tmp_path / "run0001.fits"
     head, size = header_and_frame(whole)
