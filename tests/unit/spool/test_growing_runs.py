@@ -97,7 +97,7 @@ def test_frames_beyond_those_of_the_header_wait_until_the_header_counts_them(tmp
         assert run.available == 2
         assert [frame.number for frame in run] == [1, 2]
         process = writer.start(tmp_path / "plan", [["sleep", 0.2], naxis3(path, FRAMES)])
-        assert [frame.number for frame in follow(run, 3, tmax=SOON)][:1] == [3]
+        assert [frame.number for frame in islice(follow(run, 3, tmax=SOON), FRAMES - 2)] == list(range(3, FRAMES + 1))
         assert process.wait() == 0
         assert run.available == FRAMES
 
@@ -293,8 +293,10 @@ def test_a_dat_that_grows_gives_the_frames_and_times_of_the_finished_run(tmp_pat
     path.with_suffix(".dat").touch()
     whole = golden / "ultracam" / f"{name}.dat"
     process = writer.start(tmp_path / "plan", writer.pieces(path.with_suffix(".dat"), whole, seed=len(name), n=60))
-    with data_source("ul", path) as run:
-        same(list(follow(run, tmax=2.0)), "ul", golden / "ultracam" / name)
+    with data_source("ul", path) as run, data_source("ul", golden / "ultracam" / name) as file:
+        # two of them are left when their last frame has come, the third when it is silent
+        wanted = None if name == "run005" else file.available
+        same(list(islice(follow(run, tmax=2.0), wanted)), "ul", golden / "ultracam" / name)
     assert process.wait() == 0
 
 
