@@ -34,7 +34,8 @@ def value_of(text):
     if re.fullmatch(r"[+-]?\d+", word):
         return int(word)
     if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?", word):
-        return float(re.sub("[dD]", "E", word))
+        value = float(re.sub("[dD]", "E", word))
+        return value if math.isfinite(value) else word
     return word or None
 
 

@@ -213,6 +213,10 @@ def _ccd(file: FitsFile, hdu: Hdu) -> CCD:
         for name, (keyword, kind) in taken.items()
         if header.get(keyword) is not None
     }
+    # years 1 to 9998, and times of day that may run into the next or the last
+    for name, keyword, least, most in (("mjd_int", "MJDINT", -678575, 2973119), ("mjd_frac", "MJDFRAC", -100.0, 100.0)):
+        if not least <= values.get(name, least) <= most:
+            raise _wrong(f"{keyword} cannot be {values[name]:.20g}", file, hdu, f", keyword {keyword}")
     rest = {k: v for k, v in header.items() if k not in _STRUCTURE | _WINDOW | _CCD | _DISPLAY}
     return replace(CCD({}, nxtot, nytot, header=rest), **values)
 

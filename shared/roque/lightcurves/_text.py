@@ -31,6 +31,9 @@ _SPLITTER = 134217729.0  # 2^27 + 1
 _TOO_BIG = 9.0e18
 _HASH, _NEWLINE, _BLANK, _TAB, _RETURN = 35, 10, 32, 9, 13
 _MINUS, _PLUS, _POINT, _ZERO, _NINE, _E, _CAPITAL_E = 45, 43, 46, 48, 57, 101, 69
+# of the types that are whole numbers
+_LEAST = np.array([-2147483648.0, -2147483648.0, 0.0])
+_BEYOND = np.array([2147483648.0, 2147483648.0, 4294967296.0])
 _POWERS = np.array([10**k for k in range(19)], np.int64)
 _TENS = np.array([float(10**k) for k in range(19)])
 
@@ -142,7 +145,7 @@ def parse_rows(text: Bytes, begins: Ints, ends: Ints, kinds: Ints, offsets: Ints
                 double[0] = value
                 for i in range(8):
                     out[row, at + i] = double_bytes[i]
-            elif not (value == math.floor(value) and -2147483648.0 <= value < 4294967296.0):
+            elif not (value == math.floor(value) and _LEAST[kind] <= value < _BEYOND[kind]):
                 return row, BAD_NUMBER
             elif kind == 0:
                 out[row, at] = value != 0.0

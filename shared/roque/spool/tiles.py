@@ -24,6 +24,7 @@ _DAMAGED = "the file is damaged: copy it again from where it came"
 _METHODS = {"RICE_1", "RICE_ONE", "GZIP_1", "GZIP_2"}
 _FORM = re.compile(r"(\d*)([LXBIJKAEDCMPQ])(?:([BIJKED]).*)?")
 _BYTES = {"L": 1, "X": 1, "B": 1, "A": 1, "I": 2, "J": 4, "E": 4, "K": 8, "D": 8, "C": 8, "P": 8, "M": 16, "Q": 16}
+_LARGEST_BLOCK = 1 << 20  # pixels; writers take 16 or 32
 _MEMORY = 240 << 20  # bytes for unpacking; a whole image of 4000 x 4000 as one tile takes 200
 _RANDOM = 10000  # numbers of the dithering table
 _BLANK = -2147483647  # stands for NaN in quantised tiles that don't say otherwise
@@ -129,7 +130,11 @@ class TiledImage:
             return self._inflate(data, n, BIG_ENDIAN[self.bitpix if self.bitpix > 0 else 32], self._method)
         size, block = self._parameters.get("BYTEPIX", 4), self._parameters.get("BLOCKSIZE", 32)
         out = np.empty(n, np.int64)
-        if size not in {1, 2, 4} or block < 1 or not rice(np.frombuffer(data, np.uint8), size, block, out):
+        if (
+            size not in {1, 2, 4}
+            or not 1 <= block <= _LARGEST_BLOCK
+            or not rice(np.frombuffer(data, np.uint8), size, block, out)
+        ):
             raise self._wrong("a tile has another size than its pixels take")
         return out
 

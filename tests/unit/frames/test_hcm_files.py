@@ -199,3 +199,14 @@ def test_a_file_cut_between_two_windows_is_short_of_what_its_header_announces(fr
         with pytest.raises(BadInput, match=said) as error:
             read_hcm(tmp_path / "a.hcm")
         assert error.value.place == f"byte {end}"
+
+
+@pytest.mark.parametrize(("keyword", "value"), [("MJDINT", "1" + "0" * 20), ("MJDINT", "-999999"), ("MJDFRAC", "1E300")])
+def test_times_that_no_calendar_has_are_refused(frame, tmp_path, keyword, value):
+    write_hcm(tmp_path / "a.hcm", frame)
+    data = (tmp_path / "a.hcm").read_bytes()
+    at = data.index(f"{keyword:<8}=".encode())
+    (tmp_path / "a.hcm").write_bytes(data[:at] + f"{keyword:<8}= {value:>22}".encode().ljust(80) + data[at + 80 :])
+    with pytest.raises(BadInput, match=f"{keyword} cannot be") as error:
+        read_hcm(tmp_path / "a.hcm")
+    assert error.value.place == f"HDU 1, keyword {keyword}"

@@ -76,6 +76,8 @@ def test_logs_of_one_layout_are_joined_and_others_refused(tmp_path):
         f"1 2 61113.25 1 0.5 4.2 3.5 {GOOD} 7",
         f"1 x 61113.25 1 0.5 4.2 3.5 {GOOD}",
         f"9 2 61113.25 1 0.5 4.2 3.5 {GOOD}",
+        f"1 2147483648 61113.25 1 0.5 4.2 3.5 {GOOD}",  # more than 32 bits with a sign hold
+        f"1 2 61113.25 1 0.5 4.2 3.5 {GOOD[:-1]}-1",  # flags have no sign
         f"1 2\x1361113.25 1 0.5 4.2 3.5 {GOOD}",  # a control character is no blank
     ],
 )
