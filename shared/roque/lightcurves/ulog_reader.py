@@ -20,6 +20,7 @@ _APERTURE = ("label", "x", "y", "xm", "ym", "exm", "eym", "counts", "countse", "
 _KINDS = {"MJD": "f8", "MJDok": "?", **dict.fromkeys(("nframe", "nsat", "nsky", "nrej", "worst", "flag"), "i4")}
 _REMEDY = "give a log of the C++ ULTRACAM pipeline; others name their columns and are read without origin=u"
 
+_MOST_APERTURES = 1000
 _NONE = float("inf")  # this very object stands for a word that is no number
 
 _FLAGS = {
@@ -83,9 +84,9 @@ def read_ulog(path: Path) -> tuple[list[str], dict[str, NDArray[np.void]]]:
         raise BadInput("not a log: it is not text", file=str(path), place=f"byte {error.start}", remedy=_REMEDY) from error
     comments: list[str] = []
     found: dict[str, _Rows] = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if line.startswith("#"):
-            comments.append(line)
+            comments.append(line.rstrip("\r"))
         elif words := line.split():
             _add(found, words, number, path)
     if not found:
@@ -103,8 +104,8 @@ def _add(found: dict[str, _Rows], words: list[str], number: int, path: Path) -> 
     """Put a row to the others of its CCD."""
     frame = _FRAME if (len(words) - len(_FRAME)) % len(_APERTURE) == 0 else _FRAME_OLD
     apertures, rest = divmod(len(words) - len(frame), len(_APERTURE))
-    if rest or apertures < 1:
-        message = f"{len(words)} items are not 7 or 8 and 14 for each aperture"
+    if rest or not 1 <= apertures <= _MOST_APERTURES:
+        message = f"{len(words)} items are not 7 or 8 and 14 for each aperture, of which there are at most {_MOST_APERTURES}"
         raise BadInput(message, file=str(path), place=f"line {number}", remedy=_REMEDY)
     labels = words[len(frame) :: len(_APERTURE)]
     columns = (*frame, *(f"{name}_{label}" for label in labels for name in _APERTURE))
@@ -123,7 +124,8 @@ def _table(rows: _Rows, path: Path) -> NDArray[np.void]:
     order = ["nframe", *(name for name in rows.columns if name not in ("name", "CCD") and not name.startswith("label_"))]
     table = np.zeros(len(rows.words), [(name, _KINDS.get(name.split("_", 1)[0], "f4")) for name in order])
     for name in order:
-        table[name] = _numbers(words[name], table.dtype[name].kind, name, rows.lines, path)
+        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite
+            table[name] = _numbers(words[name], table.dtype[name].kind, name, rows.lines, path)
     for name in ("mfwhm", "mbeta"):
         table[name][table[name] <= 0] = np.nan
     for label in (name.removeprefix("label_") for name in rows.columns if name.startswith("label_")):
@@ -139,7 +141,7 @@ def _numbers(words: tuple[str, ...], kind: str, name: str, lines: list[int], pat
     values: list[float] = []
     for word, line in zip(words, lines, strict=True):
         try:
-            value = float(word) if kind == "f" else int(word)
+            value = _NONE if "_" in word else float(word) if kind == "f" else int(word)  # Python takes 1_000 for a number
         except ValueError:
             value = _NONE
         if (kind == "b" and value not in (0, 1)) or (kind != "f" and abs(value) >= 1 << 31) or value is _NONE:

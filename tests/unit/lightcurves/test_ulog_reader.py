@@ -106,6 +106,7 @@ def test_files_that_were_reduced_by_name_are_counted(tmp_path):
         ([row(1, 1, star(1), star(1))], 5, "apertures"),
         ([row(1, 1, star(1)).replace("1000.0", "many")], 5, "counts_1"),
         ([row(1, 1, star(1), ok=2)], 5, "MJDok"),
+        ([row(1, 1, star(1)).replace("500 4 0", "5_0 4 0")], 5, "nsky_1"),
         ([row(1, 1, star(1), mjd=53505.0).replace("1.5", "x")], 5, "Exptim"),
         ([row(1, 1, star(1, nsky=2**31))], 5, "nsky_1"),
         ([], 5, "no row"),
@@ -118,6 +119,41 @@ def test_what_does_not_fit_is_named_by_its_line(tmp_path, rows, line, what):
     assert caught.value.file == str(path)
     assert caught.value.place == f"line {line}"
     assert caught.value.remedy
+
+
+def test_damaged_logs_are_read_or_refused_with_their_place_and_nothing_else(tmp_path):
+    rng = np.random.default_rng(20)
+    sound = written(tmp_path, *(row(k, 1 + k % 3, star(1), star(2), nsat=4) for k in range(1, 12))).read_bytes()
+    pieces = [
+        b"1e400",
+        b"-nan",
+        b"9" * 5000,
+        b"\xff",
+        b"\0",
+        b" ",
+        b"\n",
+        b"#",
+        b"1_0",
+        b"0x1p3",
+        b"",
+        b"\xd9\xa3",
+        b"\r",
+        b"1 " * 60,
+    ]
+    path = tmp_path / "mutant.log"
+    refused = []
+    for _ in range(400):
+        damaged = bytearray(sound)
+        for _ in range(rng.integers(1, 4)):
+            at, length = int(rng.integers(0, len(damaged))), int(rng.choice([0, 1, 1, 5, 200]))
+            damaged[at : at + length] = pieces[rng.integers(0, len(pieces))]
+        path.write_bytes(damaged)
+        try:
+            assert Hlog.from_ulog(path)
+        except BadInput as error:
+            refused.append(error)
+    assert 100 < len(refused) < 390
+    assert all(error.file == str(path) and error.place and len(str(error)) < 500 for error in refused)
 
 
 def test_what_is_no_text_or_not_there_is_refused(tmp_path):
