@@ -9,7 +9,7 @@ import pytest
 
 from roque.spool import data_source
 from tests.support.hipercam import START, make_run, stamp
-from tests.support.hipercam_reference import stamp_of, times_of, windows_of
+from tests.support.hipercam_reference import cut, stamp_of, times_of, windows_of
 
 MODES = {"FullFrame_4_8_64": 0, "OneWindow-slow": 1, "TwoWindow": 2, "TwoWindows no clear": 2, "Drift": 1}
 SET_UPS = 60
@@ -99,3 +99,25 @@ def test_the_set_ups_tried_are_of_every_kind():
     assert {cards.get("ESO DET NSAMP") for cards in kinds} == {None, 1, 4, 16}
     turned = [any(cards.get(f"ESO DET ROTATE{n}") for n in "12345") for cards in kinds]
     assert any(c["ESO DET INCPRSCX"] and c["ESO DET INCOVSCY"] and t for c, t in zip(kinds, turned, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("binning", "nsamp", "turned"), [((1, 1), 4, "5"), ((1, 1), 1, ""), ((2, 4), 4, "12"), ((5, 2), 1, "3")]
+)
+def test_full_frames_with_all_scans_are_cut_as_the_description_has_it(tmp_path, binning, nsamp, turned):
+    """Rows too long to be decoded in one piece."""
+    cards = {f"ESO DET ROTATE{ccd}": True for ccd in turned}
+    raw = make_run(1, "FullFrame", (), binning, nsamp, prescan=True, overscan=True, cards=cards)
+    with data_source("hl", raw.write(tmp_path / "run0001.fits")) as run:
+        frame, loaded = run.frame(1), run.load(1)
+    for ccd in "12345":
+        wanted = []
+        for quad, label in enumerate("EFGH"):
+            pixels = raw.pixels[0][0][:, :, int(ccd) - 1, quad]
+            wanted += cut(f"{label}1", ccd, pixels, None, binning, (50 // binning[0], 8 // binning[1]), ccd in turned)
+        assert list(frame.ccds[ccd].windows) == [label for label, *_ in wanted]
+        for label, llx, lly, xbin, ybin, counts in wanted:
+            for window in (frame.ccds[ccd].windows[label], loaded.ccds[ccd].windows[label]):
+                g = window.geometry
+                assert (g.llx, g.lly, g.xbin, g.ybin) == (llx, lly, xbin, ybin)
+                np.testing.assert_array_equal(window.data, counts)
