@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 from collections.abc import Callable
@@ -107,7 +108,7 @@ class MirroredRun:
             copy.write_header(self.remote.header())
             self._header = now
         self._grown = now if new else self._grown
-        if self._dirty and (now - self._flushed > FLUSH_SECONDS or copy.frames == count):
+        if self._dirty and now - self._flushed > FLUSH_SECONDS:
             copy.flush()
             self._dirty, self._flushed = False, now
         return new
@@ -116,8 +117,10 @@ class MirroredRun:
         """Let go of the connection and the files for a while."""
         self.remote.close()
         if self._copy is not None:
+            with contextlib.suppress(OSError):  # what the disk did not take is read again: see _agree
+                self._copy.flush()
             self._copy.close()
-            self._copy = None
+            self._copy, self._dirty = None, False
 
     def _sure(self, count: int) -> Copy | None:
         """The copy of the run as it is on the server; None if it has no frame yet."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from pathlib import Path
@@ -168,3 +169,8 @@ def test_a_run_that_was_reduced_as_ended_and_grows_again_has_its_new_frames_meas
     for column in before.dtype.names:
         np.testing.assert_array_equal(after[column][: len(before)], before[column], column)
     assert (shown["version"], shown["frames"], shown["frames_missing"]) == (1, 10, 0)
+    (listed,) = map(json.loads, home.roque("run", "list", "--json").stdout.splitlines())
+    numbers = ("frames_expected", "frames", "frames_dropped", "frames_missing", "bad_times")
+    assert [listed[name] for name in numbers] == [shown[name] for name in numbers] == [10, 10, 0, 0, 3]
+    (told,) = map(json.loads, home.roque("sql", f"SELECT {', '.join(numbers)} FROM runs", "--json").stdout.splitlines())
+    assert told == {name: shown[name] for name in numbers}
