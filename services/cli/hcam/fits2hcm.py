@@ -66,7 +66,7 @@ def _read(path: Path, camera: CameraDescription, number: int) -> Frame:
 
     with data_source("fits", path, camera=camera) as source:
         frame = source.frame(1)
-        if source.problems:
+        if not all(ccd.time_ok for ccd in frame.ccds.values()):
             raise source.problems[0]  # a time that cannot be read
     ((label, ccd),) = frame.ccds.items()
     milliseconds = round(ccd.mjd_frac * _DAY * 1e3)

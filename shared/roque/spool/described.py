@@ -95,7 +95,7 @@ class FitsSeries:
 
     @property
     def problems(self) -> list[BadInput]:
-        """Headers and times not to be trusted, and frames exposed at the same time: copies of one another, most likely."""
+        """Times and headers not to be trusted, and frames exposed at the same time: copies of one another, most likely."""
         timed = [e for e in self._exposures if e.time_fault is None]
         altered: list[BadInput] = []
         for e in self._exposures:
@@ -113,7 +113,7 @@ class FitsSeries:
             for a, b in pairwise(timed)
             if (a.mjd_int, a.mjd_frac) == (b.mjd_int, b.mjd_frac)
         ]
-        return shortened([*altered, *faults, *copies], str(self._exposures[0].path.parent))
+        return shortened([*faults, *altered, *copies], str(self._exposures[0].path.parent))
 
     @property
     def info(self) -> RunInfo:

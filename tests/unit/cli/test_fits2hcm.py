@@ -170,3 +170,13 @@ def test_what_is_no_image_is_refused_and_the_file_is_named(convert, tmp_path, co
     assert result.exit_code == 1
     assert "a.fits" in result.stderr
     assert convert("HICKS", "none.fits").exit_code == 4
+
+
+def test_a_header_changed_after_its_checksum_is_converted_all_the_same(convert, tmp_path):
+    header = fits.Header(HEADERS["HICKS"])
+    fits.PrimaryHDU(np.ones(SHAPE, np.int16), header).writeto(tmp_path / "a.fits", checksum=True)
+    data = (tmp_path / "a.fits").read_bytes()
+    assert b"EXPTIME =                 30.0" in data
+    (tmp_path / "a.fits").write_bytes(data.replace(b"EXPTIME =                 30.0", b"EXPTIME =                 40.0"))
+    assert convert("HICKS", "a").exit_code == 0
+    assert only(tmp_path / "a.hcm")[0].exposure == 40.0
