@@ -26,6 +26,7 @@ MOST_FRAMES = 100_000_000
 
 _SLOWEST = 1 << 16  # bytes/s on the average, after the first `PATIENCE`
 _OVERHEAD = 1 << 17  # bytes of an answer that are not its content: headers, pings, another greeting
+_QUOTED = 200  # letters
 _REMEDY = "check its address, and that the server runs; then try again"
 
 Answer = TypeVar("Answer")
@@ -205,4 +206,6 @@ def _told(error: Exception, allowance: Allowance, file: str, place: str) -> Roqu
         message = "the file server closed the connection in the middle of its answer, twice"
         return Unreachable(message, file=file, place=place, remedy=_REMEDY)
     remedy = "check that the address is that of this camera's file server"
-    return BadInput(f"no answer of a file server: {error}", file=file, place=place, remedy=remedy)
+    # it may quote the answer
+    why = "".join(letter if letter.isprintable() else "?" for letter in str(error)[:_QUOTED])
+    return BadInput(f"no answer of a file server: {why}", file=file, place=place, remedy=remedy)
