@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
+from functools import cached_property
 from types import TracebackType
 from typing import Self
 
@@ -71,7 +72,6 @@ class HipercamRun:
         self._camera = camera
         try:
             self.read_out = raw.read_out
-            self._layout = Layout(self.read_out)
             self._frame_header, self._ccd_headers = _headers(raw.header, self.read_out, self._file)
         except BadInput:
             raw.close()
@@ -94,6 +94,11 @@ class HipercamRun:
         if self._first < 0 or (self.remote and self._first == 0):
             return self.cursor
         return Cursor(self, self._first) if self.remote else frames_from(self, self._first)
+
+    @cached_property
+    def _layout(self) -> Layout:
+        """Where pixels are: whoever registers a run asks for none."""
+        return Layout(self.read_out)
 
     def close(self) -> None:
         """Close the file, or the connection. Frames already given can still be read."""
