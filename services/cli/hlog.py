@@ -75,6 +75,7 @@ def export(
         loaded = at_barycentre(app, load_export(session, reduction, app.cameras), position, bjd=bjd)
         files = _write(loaded, form, output, star, against, overwrite=overwrite)
         about = {"name": loaded.run, "state": reduction.state, "reduction": loaded.reduction}
+        about |= {key: told for key, told in loaded.provenance.items() if key == "barycentre"}
     if as_json:
         json_line({**about, "files": [str(file) for file in files]})
         return

@@ -142,6 +142,7 @@ def _export(
         with make_way(path, overwrite=True) as free:
             write(loaded, curves, free)
         about = {"name": loaded.run, "state": reduction.state, "reduction": loaded.reduction}
+        about |= {key: told for key, told in loaded.provenance.items() if key == "barycentre"}
     if as_json:
         stars = {key: [c.label for c in curve.comparisons if c.weight > 0] for key, curve in curves.items()}
         json_line({**about, "file": str(path), "comparisons": stars})

@@ -27,7 +27,14 @@ from roque.photometry.measurements import Measurements
 __all__ = ["Hlog"]
 
 _DAY = 86400.0
-_ERRORS_OF = {"fwhm": ("fwhm", "fwhme", "beta", "betae"), "counts": ("counts", "countse"), "sky": ("sky", "skye")}
+_ERRORS_OF = {
+    "xe": ("xe",),
+    "ye": ("ye",),
+    "fwhme": ("fwhm", "fwhme", "beta", "betae"),
+    "countse": ("counts", "countse"),
+    "skye": ("sky", "skye"),
+}
+"""What a negative error of old logs says was not measured."""
 
 
 class Hlog(dict[str, NDArray[np.void]]):
@@ -269,15 +276,16 @@ class Hlog(dict[str, NDArray[np.void]]):
 
 
 def _mend_old_errors(table: NDArray[np.void]) -> None:
-    """Make NaN of what logs of old versions mark by negative errors."""
-    for label in aperture_labels(table.dtype.names or ()):
-        for name, columns in _ERRORS_OF.items():
-            bad = table[f"{name}e_{label}"] < 0
-            for column in columns:
-                table[f"{column}_{label}"][bad] = np.nan
-        for column in ("xe", "ye"):
-            errors = table[f"{column}_{label}"]
-            errors[errors < 0] = np.nan
+    """Make NaN of what logs of old versions mark by negative errors; not all of them have every column."""
+    names = table.dtype.names or ()
+    for label in aperture_labels(names):
+        for error, columns in _ERRORS_OF.items():
+            if f"{error}_{label}" not in names:
+                continue
+            bad = table[f"{error}_{label}"] < 0
+            for column in (f"{column}_{label}" for column in columns):
+                if column in names and table.dtype[column].kind == "f":
+                    table[column][bad] = np.nan
 
 
 def _table(measurements: Measurements, offset: int, barycentre: Barycentre | None) -> NDArray[np.void]:

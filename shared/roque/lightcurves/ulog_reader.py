@@ -85,7 +85,7 @@ def read_ulog(path: Path) -> tuple[list[str], dict[str, NDArray[np.void]]]:
     comments: list[str] = []
     found: dict[str, _Rows] = {}
     for number, line in enumerate(text.split("\n"), 1):
-        if line.startswith("#"):
+        if line.lstrip().startswith("#"):
             comments.append(line.rstrip("\r"))
         elif words := line.split():
             _add(found, words, number, path)

@@ -38,7 +38,12 @@ def written(tmp_path, *rows, name="a.log"):
 
 def test_columns_are_sorted_by_ccd_with_the_labels_of_their_apertures(tmp_path):
     path = written(
-        tmp_path, row(7, 1, star(1), star(2, 500.0, 8.0)), row(7, 2, star(3)), row(8, 1, star(1), star(2), mjd=53505.25)
+        tmp_path,
+        row(7, 1, star(1), star(2, 500.0, 8.0)),
+        " # a remark",
+        "",
+        row(7, 2, star(3)),
+        row(8, 1, star(1), star(2), mjd=53505.25),
     )
     log = Hlog.from_ulog(path)
     assert log.apnames == {"1": ["1", "2"], "2": ["3"]}
