@@ -64,9 +64,11 @@ class Home:
     @contextlib.contextmanager
     def reading(self) -> Iterator[Any]:
         record = Record(self.settings.get("database_url", f"sqlite:///{self.folder / 'record.sqlite'}"))
-        with record.reading() as session:
-            yield session
-        record.close()
+        try:
+            with record.reading() as session:
+                yield session
+        finally:  # tests ask also while there is no record yet
+            record.close()
 
     def measurements(self, name: str, **which: Any) -> Any:
         """Measurements of the one finished reduction of a run."""
