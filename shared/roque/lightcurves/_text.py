@@ -94,11 +94,12 @@ def _line(text: Bytes, place: int) -> tuple[int, int, bool, bool]:
     while place < len(text) and text[place] <= _BLANK and text[place] != _NEWLINE:
         clean = clean and (text[place] == _BLANK or text[place] == _TAB or text[place] == _RETURN)
         place += 1
+    # what begins with a control character is no comment, whatever follows
+    is_comment = clean and place < len(text) and text[place] == _HASH
     end = place
     while end < len(text) and text[end] != _NEWLINE:
         clean = clean and (text[end] >= _BLANK or text[end] == _TAB or text[end] == _RETURN)
         end += 1
-    is_comment = end > place and text[place] == _HASH
     return place, end, (end > place or not clean) and not is_comment, clean
 
 

@@ -96,6 +96,7 @@ def test_logs_of_one_layout_are_joined_and_others_refused(tmp_path):
         f"1 2147483648 61113.25 1 0.5 4.2 3.5 {GOOD}",  # more than 32 bits with a sign hold
         f"1 2 61113.25 1 0.5 4.2 3.5 {GOOD[:-1]}-1",  # flags have no sign
         f"1 2\x1361113.25 1 0.5 4.2 3.5 {GOOD}",  # a control character is no blank
+        "\x07 # nor does a comment begin with one",
     ],
 )
 def test_a_row_that_does_not_fit_is_named_by_file_and_line(tmp_path, row):
