@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import json
 import shutil
@@ -20,7 +19,6 @@ from roque.archive.models import Frame, Job, Outbox, RawFile, Run
 from roque.archive.progress import run_state
 from roque.archive.runs import reopen_runs
 from roque.archive.schema import upgrade
-from roque.errors import Unreachable
 from roque.instruments import cameras
 from roque.jobs.outbox import clock
 from roque.jobs.planner import Policy, plan
@@ -219,13 +217,13 @@ def test_control_c_loses_nothing(home, archive):
     template = next(archive.rglob("run0001.fits")).read_bytes()[: 2880 * 40]
     for k in range(400):
         (archive / "2019" / "2019-01-01" / f"run1{k:03d}.fits").write_bytes(template)
+    assert home.roque("db", "upgrade").returncode == 0
     command = [*ROQUE, "ingest", str(archive), "--json"]
     process = subprocess.Popen(command, env=home.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def registered() -> int:
-        with contextlib.suppress(Unreachable), home.reading() as session:
+        with home.reading() as session:
             return session.scalar(select(func.count()).select_from(Run))
-        return 0
 
     until(lambda: registered() or process.poll() is not None)
     process.send_signal(signal.SIGINT)
