@@ -57,6 +57,7 @@ _DECIMALS = {
     **dict.fromkeys(("sky", "skye"), 2),
     **dict.fromkeys(("BJD", "HJD"), 10),
 }
+_WHOLE = ("nframe", "MJDok", "nsky", "nrej", "cmax", "flag")
 INTEGER, TEXT = -1, -2
 """Codes of `decimals_of`: an integer, and the exposure, whose text is made elsewhere."""
 
@@ -79,7 +80,7 @@ def aperture_labels(names: Sequence[str]) -> list[str]:
 
 
 def decimals_of(names: Sequence[str]) -> list[int]:
-    """Decimals that each column is written with, or `INTEGER` or `TEXT`."""
+    """Decimals that each column is written with (six if it is not known), or `INTEGER` or `TEXT`."""
     return [_decimals(name) for name in names]
 
 
@@ -88,4 +89,5 @@ def _decimals(name: str) -> int:
         return TEXT
     if name.startswith("MJD") and name != "MJDok":
         return _DECIMALS["MJD"]
-    return _DECIMALS.get(name.split("_", 1)[0], INTEGER)
+    item = name.split("_", 1)[0]
+    return INTEGER if item in _WHOLE else _DECIMALS.get(item, 6)

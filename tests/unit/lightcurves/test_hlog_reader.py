@@ -61,17 +61,20 @@ def test_negative_errors_of_old_logs_make_what_was_not_measured_nan_but_keep_pos
 
 def test_a_log_of_an_older_version_is_read_by_its_own_definitions(tmp_path):
     names = "CCD nframe MJD MJDok Exptim mfwhm mbeta x_t xe_t y_t ye_t counts_t countse_t sky_t flag_t "
-    names += "x_c counts_c countse_c flag_c"
-    kinds = "s i4 f8 bool f4 f4 f4 f4 f4 f4 f4 f4 f4 f4 i4 f4 f4 f4 i4"
+    names += "x_c counts_c countse_c flag_c radius_c"
+    kinds = "s i4 f8 bool f4 f4 f4 f4 f4 f4 f4 f4 f4 f4 i4 f4 f4 f4 i4 f4"
     lines = ["# >> Start of column name definitions <<", f"# 2 = {names}", "# End of column name definitions"]
     lines += ["# Start of data type definitions", f"# 2 = {kinds}", "# End of data type definitions"]
-    lines += ["2 5 58000.5 1 2.5 3.1 4.0 10.0 0.1 20.0 0.2 1000.0 10.0 35.5 4 30.0 500.0 -1.0 0"]
+    lines += ["2 5 58000.5 1 2.5 3.1 4.0 10.0 0.1 20.0 0.2 1000.0 10.0 35.5 4 30.0 500.0 -1.0 0 7.25"]
     (tmp_path / "old.log").write_text("\n".join(lines) + "\n")
     log = Hlog.from_ascii(tmp_path / "old.log")
     assert log.apnames == {"2": ["c", "t"]}
     target = log.tseries("2", "t")
     assert (target.y.tolist(), target.ye.tolist(), target.bmask.tolist()) == ([1000.0], [10.0], [4])
     assert log.tseries("2", "c").bad.all()
+    log.write(tmp_path / "again.log")
+    assert Hlog.from_ascii(tmp_path / "again.log")["2"].tobytes() == log["2"].tobytes()
+    assert log["2"]["radius_c"].tolist() == [7.25]
     log.to_fits(tmp_path / "old.fits", "old.log")
     assert Hlog.from_fits(tmp_path / "old.fits").cnames == log.cnames
 
