@@ -45,14 +45,14 @@ def test_every_container_is_confined(name):
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert all(int(number) > 10000 for number in service["user"].split(":"))
-    assert service["networks"] == ["inside"]
+    assert service["networks"] == (["inside", "cameras"] if name == "ingest" else ["inside"])
     assert {"mem_limit", "cpus", "pids_limit", "tmpfs", "logging"} <= set(service)
     assert all(":size=" in place for place in service["tmpfs"])
     assert service["restart"] == ("no" if name == "migrate" else "unless-stopped")
 
 
-def test_the_network_leads_nowhere_else_and_no_port_is_published():
-    assert COMPOSE["networks"] == {"inside": {"internal": True}}
+def test_only_ingest_reaches_out_and_no_port_is_published():
+    assert COMPOSE["networks"] == {"inside": {"internal": True}, "cameras": None}
     assert not any("ports" in service or "network_mode" in service for service in SERVICES.values())
 
 
