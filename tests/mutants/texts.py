@@ -54,7 +54,7 @@ def _log(path: Path, data: bytes) -> None:
 def _camera(path: Path, data: bytes) -> None:
     camera = read_camera(path.read_bytes(), str(path))
     top = tomllib.loads(data.decode())
-    assert (camera.name, camera.pixel_scale) == (top["name"], top["pixel_scale"])
+    assert (camera.name, camera.pixel_scale) == (top["name"], float(top["pixel_scale"]))
     assert all(math.isfinite(value) for d in camera.detectors.values() for value in (d.gain, d.read_noise, d.saturation))
 
 

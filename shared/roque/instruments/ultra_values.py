@@ -46,7 +46,8 @@ class Values:
     def integer(self, text: str, place: str, least: int, most: int) -> int:
         """Whole number that a text holds."""
         try:
-            value = int(text) if len(text) <= 20 else None  # longer ones take their time
+            # longer ones take their time; underscores are Python's, and no camera's
+            value = int(text) if len(text) <= 20 and "_" not in text else None
         except ValueError:
             value = None
         if value is None or not least <= value <= most:

@@ -171,7 +171,9 @@ class TiledImage:
         """Scale or zero of a tile, from its column or from the header."""
         column = self._columns.get(name)
         if column is None:
-            value = self._header.get(name, 0.0)
+            if name not in self._header:
+                raise self._wrong(f"{name} of the quantised pixels is missing")
+            value = self._header[name]
             return float(value) if isinstance(value, int | float) else math.nan
         if column.code not in {"E", "D"}:
             raise self._wrong(f"column {name} holds no real numbers")
