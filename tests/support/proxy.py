@@ -101,11 +101,15 @@ class Proxy:
                     side.transport.abort()
 
     async def _pass_on(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-        while data := await source.read(_CHUNK if self._rate is None else max(1, int(self._rate / 20))):
-            await self._flows.wait()
-            target.write(data)
-            await target.drain()
-            if self._rate is not None:
-                await asyncio.sleep(len(data) / self._rate)
+        while data := await source.read(_CHUNK):
+            while data:
+                await self._flows.wait()
+                rate = self._rate  # as it is now: these bytes were waited for when it may have been another
+                piece = data if rate is None else data[: max(1, int(rate / 20))]
+                data = data[len(piece) :]
+                target.write(piece)
+                await target.drain()
+                if rate is not None:
+                    await asyncio.sleep(len(piece) / rate)
         with contextlib.suppress(OSError):
             target.write_eof()
