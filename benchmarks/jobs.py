@@ -3,14 +3,14 @@
     python benchmarks/jobs.py [--jobs 6000] [--naps 60] [--workers 2] [--json]
 
 An observatory of its own: PostgreSQL and RabbitMQ flush to the disk; the planner and two workers with one pool process each
-run as services. Jobs that do nothing are submitted to wait for one moment; from then on the planner queues them, the relays
-send them, the workers claim, do and finish each in its own transactions. Counted is the time from that moment until the last
-is done. Then the same with jobs that sleep for a second: overhead is the time of a worker that is not spent in them.
+run as services. Jobs that do nothing are submitted to wait for one moment; the planner, which looks at everything every two
+seconds, then queues them, the relays send them, the workers claim, do and finish each in its own transactions. Counted is the
+time from that look until the last is done. Then the same with jobs that sleep for a second: overhead is the time of a worker
+that is not spent in them.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 import tempfile
 import time
@@ -24,7 +24,6 @@ from roque.archive.models import Job
 from roque.jobs.handlers import Context, JobSnapshot, Outcome
 from roque.jobs.kinds import ExportReduction, Kind
 from roque.jobs.life import submit
-from roque.jobs.outbox import clock
 
 RATE = 300.0  # jobs/s
 OVERHEAD = 2.0  # per cent
@@ -53,12 +52,10 @@ def submit_all(site: Observatory, first: int, count: int) -> float:
     return time.monotonic() - began
 
 
-def let_go(site: Observatory) -> dt.datetime:
-    """Let every waiting job go, at one moment; returns it."""
+def let_go(site: Observatory) -> None:
+    """Let every waiting job go, at one moment."""
     with site.record.writing() as session:
-        now = clock(session)
         session.execute(text("UPDATE job SET reason = NULL WHERE state = 'waiting'"))
-    return now
 
 
 def done(site: Observatory, count: int) -> bool:
@@ -69,14 +66,13 @@ def done(site: Observatory, count: int) -> bool:
         return session.scalar(select(func.count()).where(Job.state == "done")) == count
 
 
-def spent(site: Observatory, since: dt.datetime, first: int) -> tuple[float, float]:
-    """Seconds from a moment until the last job ended, and from the first claim until then."""
+def spent(site: Observatory, first: int) -> tuple[float, float]:
+    """Seconds from the planner's look until the last job ended, and from the first claim until then."""
     with site.record.reading() as session:
         number = Job.parameters["reduction_id"].as_integer()
-        claimed, last = session.execute(
-            select(func.min(Job.started_at), func.max(Job.finished_at)).where(number >= first)
-        ).one()
-    return (last - since).total_seconds(), (last - claimed).total_seconds()
+        times = func.min(Job.queued_at), func.min(Job.started_at), func.max(Job.finished_at)
+        queued, claimed, last = session.execute(select(*times).where(number >= first)).one()
+    return (last - queued).total_seconds(), (last - claimed).total_seconds()
 
 
 def processor_seconds(site: Observatory) -> dict[str, float]:
@@ -105,15 +101,15 @@ def main() -> int:
         submitting = submit_all(site, 50, given.jobs)
         with Load() as load:
             before = processor_seconds(site)
-            since = let_go(site)
+            let_go(site)
             wait(site, lambda: done(site, 50 + given.jobs))
             used = {name: seconds - before.get(name, 0.0) for name, seconds in processor_seconds(site).items()}
-        whole, working = spent(site, since, 50)
+        whole, working = spent(site, 50)
         note(f"{given.naps} jobs of one second")
         submit_all(site, NAPS_FROM, given.naps)
         let_go(site)
         wait(site, lambda: done(site, 50 + given.jobs + given.naps))
-        napping = spent(site, since, NAPS_FROM)[1]
+        napping = spent(site, NAPS_FROM)[1]
     rate = given.jobs / whole
     overhead = 100.0 * (napping * given.workers / (given.naps * NAP_SECONDS) - 1.0)
     figures = [
