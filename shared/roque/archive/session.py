@@ -144,13 +144,13 @@ def _used(_connection: Any, entry: ConnectionPoolEntry) -> None:
 def _still_there(connection: Any, entry: ConnectionPoolEntry, _: Any) -> None:
     # between the transactions of a job the question would cost as much as they do: it is put only to a connection that lay
     # idle, or on which the server has said something unasked, which is mostly its last word
-    said = select.poll()
-    said.register(connection.fileno(), select.POLLIN)
-    if time.monotonic() - entry.info.get(_LAST_USED, math.inf) < IDLE_SECONDS and not said.poll(0):
-        return
     from psycopg import Error  # noqa: PLC0415 - the laptop's record does without
 
+    said = select.poll()
     try:
+        said.register(connection.fileno(), select.POLLIN)  # one that is closed has none
+        if time.monotonic() - entry.info.get(_LAST_USED, math.inf) < IDLE_SECONDS and not said.poll(0):
+            return
         connection.autocommit = True
         connection.execute("")
         connection.autocommit = False

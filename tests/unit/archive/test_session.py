@@ -51,3 +51,13 @@ def test_a_connection_that_was_cut_is_not_noticed(cut, idle):
     time.sleep(idle)
     with cut.writing() as session:
         assert session.scalar(select(1)) == 1
+
+
+def test_a_connection_that_this_side_has_closed_is_opened_anew(postgresql_url):
+    record = Record(postgresql_url)
+    with record.reading() as session:
+        connection = session.connection().connection.driver_connection
+    connection.close()
+    with record.writing() as session:
+        assert session.scalar(select(1)) == 1
+    record.close()
