@@ -19,6 +19,7 @@ __all__ = [
     "ExtractionMemory",
     "ExtractionSettings",
     "brightest",
+    "edges",
     "extract",
     "make_extraction_memory",
     "resize",
@@ -160,7 +161,7 @@ def extract(
     rtarg, rsky1, rsky2 = radii[0], radii[1], radii[2]
     memory.result[:] = np.nan
     memory.numbers[:] = 0
-    flag = _edges(xfirst, yfirst, xbin, ybin, nx, ny, x, y, rtarg, rsky2, extra)
+    flag = edges(xfirst, yfirst, xbin, ybin, nx, ny, x, y, rtarg, rsky2, extra)
     size = math.sqrt(xbin * ybin)
     reach = rtarg + size / 2.0
     peak, any_pixel = brightest(patch.raw, xfirst, yfirst, xbin, ybin, nx, ny, x, y, reach, extra[:0])
@@ -230,7 +231,7 @@ def extract(
 
 
 @inner
-def _edges(
+def edges(
     xfirst: float,
     yfirst: float,
     xbin: int,

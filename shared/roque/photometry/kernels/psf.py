@@ -15,6 +15,7 @@ from roque.photometry.kernels.extraction import (
     ExtractionMemory,
     ExtractionSettings,
     brightest,
+    edges,
     sky_level,
     sky_pixels,
 )
@@ -42,8 +43,8 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 _NO_FWHM, _NO_EXTRACTION, _LOST = int(Flag.NO_FWHM), int(Flag.NO_EXTRACTION), int(Flag.LOST)
-_SATURATED, _NONLINEAR, _AT_EDGE = int(Flag.TARGET_SATURATED), int(Flag.TARGET_NONLINEAR), int(Flag.TARGET_AT_EDGE)
-_NO_SKY, _NO_DATA, _SKY_AT_EDGE = int(Flag.NO_SKY), int(Flag.NO_DATA), int(Flag.SKY_AT_EDGE)
+_SATURATED, _NONLINEAR = int(Flag.TARGET_SATURATED), int(Flag.TARGET_NONLINEAR)
+_NO_SKY, _NO_DATA = int(Flag.NO_SKY), int(Flag.NO_DATA)
 
 
 @kernel
@@ -133,12 +134,8 @@ def _background(
         patch, xfirst, yfirst, xbin, ybin, nx, ny, x, y, rsky1, rsky2, rtarg, mask, extra, not settings.clipped, memory
     )
     level, _, skye, nsky = sky_level(settings, n, patch.proc, memory)
-    nearest = min(
-        x - xfirst + xbin / 2.0, xfirst + xbin * (nx - 0.5) - x, y - yfirst + ybin / 2.0, yfirst + ybin * (ny - 0.5) - y
-    )
-    flag = _NO_SKY if nsky == 0 else 0
-    flag |= _SKY_AT_EDGE if nearest < rsky2 else 0
-    flag |= _AT_EDGE if nearest < rtarg else 0
+    flag = edges(xfirst, yfirst, xbin, ybin, nx, ny, x, y, rtarg, rsky2, extra[:0])
+    flag |= _NO_SKY if nsky == 0 else 0
     flag |= _SATURATED if peak >= settings.saturation else 0
     flag |= _NONLINEAR if peak >= settings.nonlinear else 0
     numbers[0], numbers[2], numbers[3] = nsky, peak, flag
