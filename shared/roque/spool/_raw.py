@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import mmap
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -18,7 +19,7 @@ from roque.errors import BadInput, Transient
 from roque.frames.handle import OpenFile
 from roque.spool.source import no_frame
 
-__all__ = ["CHANGED", "COPY_AGAIN", "FrameBytes", "RawFrame", "RawFrames"]
+__all__ = ["CHANGED", "COPY_AGAIN", "FrameBytes", "RawFrame", "RawFrames", "RunBytes"]
 
 CHANGED = "the file became shorter while it was read"
 COPY_AGAIN = "wait until it is written, or copy it again"
@@ -77,6 +78,57 @@ class FrameBytes(Protocol):
 
     def words(self, number: int) -> RawFrame:
         """Words of a frame."""
+        ...
+
+
+class RunBytes(Protocol):
+    """The bytes of a run, and what the files or the server tell of them."""
+
+    @property
+    def source(self) -> str:
+        """Name of the source."""
+        ...
+
+    @property
+    def remote(self) -> bool:
+        """Whether it costs time to look at a frame that nobody asked for."""
+        ...
+
+    @property
+    def path(self) -> Path:
+        """How the run is called; of several files without their endings."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What its frames come from, for messages."""
+        ...
+
+    @property
+    def frames(self) -> FrameBytes:
+        """Its frames."""
+        ...
+
+    @property
+    def written(self) -> int:
+        """Bytes, or frames where there is no file, at the last look."""
+        ...
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """First byte of the first frame, and the byte after the last whole one, in the plain file of frames."""
+        ...
+
+    def refresh(self) -> None:
+        """Look again at a run that may have grown."""
+        ...
+
+    def problems(self) -> list[BadInput]:
+        """What is wrong with the size of the run."""
+        ...
+
+    def close(self) -> None:
+        """Close what is open."""
         ...
 
 

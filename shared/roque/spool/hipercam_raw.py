@@ -12,33 +12,13 @@ from roque.frames.cards import BLOCK, parse_header
 from roque.frames.frame import Header
 from roque.frames.images import FitsFile, require
 from roque.instruments.hipercam import ReadOut, read_out, refuse_repeated
-from roque.spool._raw import FrameBytes, RawFrames
+from roque.spool._raw import RawFrames, RunBytes
 
 __all__ = ["HipercamBytes", "HipercamFile"]
 
 
-class HipercamBytes(Protocol):
+class HipercamBytes(RunBytes, Protocol):
     """Where the bytes of a run are: a `HipercamFile`, or a `ServedHipercam`."""
-
-    @property
-    def source(self) -> str:
-        """Name of the source."""
-        ...
-
-    @property
-    def remote(self) -> bool:
-        """Whether it costs time to look at a frame that nobody asked for."""
-        ...
-
-    @property
-    def path(self) -> Path:
-        """How the run is called."""
-        ...
-
-    @property
-    def name(self) -> str:
-        """The same for messages."""
-        ...
 
     @property
     def header(self) -> Header:
@@ -56,35 +36,8 @@ class HipercamBytes(Protocol):
         ...
 
     @property
-    def written(self) -> int:
-        """Bytes, or frames where there is no file, at the last look."""
-        ...
-
-    @property
-    def frames(self) -> FrameBytes:
-        """The frames."""
-        ...
-
-    @property
-    def extent(self) -> tuple[int, int]:
-        """First byte of the first frame, and the byte after the last whole one, in the plain file."""
-        ...
-
-    @property
     def padded(self) -> bool:
         """Whether the camera has filled the last block after the frames of the header: it does so when it ends a run."""
-        ...
-
-    def refresh(self) -> None:
-        """Look again at a run that may have grown."""
-        ...
-
-    def problems(self) -> list[BadInput]:
-        """What is wrong with the size of the run."""
-        ...
-
-    def close(self) -> None:
-        """Close what is open."""
         ...
 
 

@@ -9,35 +9,15 @@ from roque.errors import BadInput, NotFound
 from roque.frames.handle import OpenFile
 from roque.instruments.ultra import UltraHeader, UltraReadOut
 from roque.instruments.ultra_modes import POWER, ultra_read_out
-from roque.spool._raw import FrameBytes, RawFrames
+from roque.spool._raw import RawFrames, RunBytes
 from roque.spool.ultra_files import UltraFiles
 from roque.spool.ultra_xml import read_ultra_xml
 
 __all__ = ["UltraBytes", "UltraPair"]
 
 
-class UltraBytes(Protocol):
+class UltraBytes(RunBytes, Protocol):
     """The bytes of a run: an `UltraPair` of files, or a `ServedUltracam`."""
-
-    @property
-    def source(self) -> str:
-        """Name of the source."""
-        ...
-
-    @property
-    def remote(self) -> bool:
-        """Whether it costs time to look at a frame that nobody asked for."""
-        ...
-
-    @property
-    def path(self) -> Path:
-        """How the run is called, without ending."""
-        ...
-
-    @property
-    def name(self) -> str:
-        """What its frames come from, for messages."""
-        ...
 
     @property
     def header(self) -> UltraHeader:
@@ -50,32 +30,13 @@ class UltraBytes(Protocol):
         ...
 
     @property
-    def frames(self) -> FrameBytes:
-        """Its frames."""
-        ...
-
-    @property
     def timed(self) -> int:
         """Frames whose time stamp is whole: the last one's pixels may be cut short."""
         ...
 
     @property
-    def written(self) -> int:
-        """Bytes, or frames where there is no file, at the last look."""
-        ...
-
-    @property
     def written_at(self) -> float:
         """When it was written last, s since 1970, or so."""
-        ...
-
-    @property
-    def extent(self) -> tuple[int, int]:
-        """First byte of the first frame, and the byte after the last whole one, in the plain .dat."""
-        ...
-
-    def refresh(self) -> None:
-        """Look again at a run that may have grown."""
         ...
 
     def insist_on(self, number: int) -> None:
@@ -88,14 +49,6 @@ class UltraBytes(Protocol):
         BadInput
             It is cut short.
         """
-        ...
-
-    def problems(self) -> list[BadInput]:
-        """What is wrong with the size of the run."""
-        ...
-
-    def close(self) -> None:
-        """Close what is open."""
         ...
 
 
