@@ -14,9 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from roque.calibration.defects import Defects
 from roque.calibration.focal_mask import subtract_mask
 from roque.calibration.fringe import FringePairs, Fringes, prepare_fringes
 from roque.calibration.kernels import calibrate_box, process_box
+from roque.calibration.overscan import Overscan
 from roque.calibration.planes import NET_EXPOSURE, Planes, Steps, dark_times, fit, planes, steps
 from roque.errors import BadInput
 from roque.frames import CCD, Box, Frame, Geometry
@@ -35,6 +37,12 @@ class Masters:
     flat: Frame | None = None
     fringe_map: Frame | None = None
     fringe_pairs: FringePairs | None = None
+    readout: Frame | None = None
+    """Read noise, RMS counts, in place of a number."""
+    gain: Frame | None = None
+    """Electrons per count, in place of a number."""
+    defects: Defects | None = None
+    """Bad pixels, for those who measure."""
 
 
 class Calibrated(NamedTuple):
@@ -64,9 +72,9 @@ class Calibrator:
     first : Frame
         First frame of the run; all others have its windows.
     readout : float or Frame
-        Read noise, RMS counts.
+        Read noise, RMS counts; where the masters have a frame of it, that holds.
     gain : float or Frame
-        Electrons per count.
+        Electrons per count; likewise.
     crop : bool
         Cut calibration frames to the data's windows by position; otherwise windows are paired by label.
     demask : bool
@@ -77,6 +85,8 @@ class Calibrator:
         Half width of the boxes of fringe pairs, binned pixels.
     fringe_limits : (float, float), optional
         Least and greatest ratio of a fringe pair that counts; None counts all, as the HiPERCAM pipeline does.
+    overscan : str
+        'level' or 'rows' to subtract the level of each amplifier, see `roque.calibration.overscan`; 'none' not to.
 
     Attributes
     ----------
@@ -106,6 +116,7 @@ class Calibrator:
         dthresh: float = 3.0,
         nhalf: int = 3,
         fringe_limits: tuple[float, float] | None = None,
+        overscan: str = "none",
     ) -> None:
         self.notes: list[str] = []
         self._demask = demask
@@ -119,8 +130,11 @@ class Calibrator:
         self._dark_times = dark_times(bias, dark)
         self._steps = steps(first, bias, dark, flat)
         self._applied = {key: _applied(step) for key, step in self._steps.items()}
-        self._readout = _everywhere(readout, first, "read noise", cut=crop)
-        self._gain = _everywhere(gain, first, "gain", cut=crop)
+        self._readout = _everywhere(masters.readout or readout, first, "read noise", cut=crop)
+        self._gain = _everywhere(masters.gain or gain, first, "gain", cut=crop)
+        self._overscan: Overscan | None = None
+        if overscan != "none":
+            self._overscan = Overscan(first, masters.bias, rows=overscan == "rows", notes=self.notes)
         self._planes: dict[tuple[str, str], Planes] = {}
         self._fringes: dict[str, Fringes] = {}
         if masters.fringe_map is not None and masters.fringe_pairs is not None:
@@ -140,6 +154,10 @@ class Calibrator:
             made = planes(self._steps[key], _level(self._readout, *key), _level(self._gain, *key), np.dtype(dtype))
             self._planes[key] = made
         return made
+
+    def overscan(self, ccd_name: str, ccd: CCD, window_label: str) -> Floats | None:
+        """Level of the amplifier to subtract from the raw counts of a window, shape (ny, nx); None: nothing."""
+        return None if self._overscan is None else self._overscan.level(ccd_name, ccd, window_label)
 
     def by_pixel(self, ccd_name: str) -> bool:
         """Whether `planes` tell all that is done to a CCD: no focal-plane mask, no fringes."""
@@ -201,17 +219,24 @@ class Calibrator:
             out[:] = self._whole(ccd_name, ccd)[window_label].proc[box.slices]
             return
         applied, raw, scale = self._read(ccd_name, ccd, window_label, box)
+        counts = self._levelled(ccd_name, ccd, window_label, box, raw)
         if applied.has_bias or applied.has_dark or applied.has_flat:
-            process_box(raw, *applied[1:], scale, box.y0, box.x0, out, out)
+            process_box(counts, *applied[1:], scale, box.y0, box.x0, out, out)
         else:
-            out[:] = raw
+            out[:] = counts
 
     def _calibrate(self, ccd_name: str, ccd: CCD, window_label: str, box: Box) -> Calibrated:
         applied, raw, scale = self._read(ccd_name, ccd, window_label, box)
         made = self.planes(ccd_name, window_label, raw.dtype)
         out = np.empty((4, *raw.shape), raw.dtype)
-        calibrate_box(raw, *applied[1:], scale, box.y0, box.x0, made.R, made.G, out)
+        counts = self._levelled(ccd_name, ccd, window_label, box, raw)
+        calibrate_box(counts, *applied[1:], scale, box.y0, box.x0, made.R, made.G, out)
         return Calibrated(applied.geometry.cut(box), raw, out[0], out[1], out[2], out[3])
+
+    def _levelled(self, ccd_name: str, ccd: CCD, window_label: str, box: Box, raw: Floats) -> Floats:
+        """Raw counts of a box less the level of their amplifier."""
+        level = self.overscan(ccd_name, ccd, window_label)
+        return raw if level is None else np.ascontiguousarray(raw - level[box.slices])
 
     def _read(self, ccd_name: str, ccd: CCD, window_label: str, box: Box) -> tuple[_Applied, Floats, np.floating[Any]]:
         """What is applied to a window, the raw counts of a box, and the factor of the dark."""
@@ -262,11 +287,17 @@ def _everywhere(level: float | Frame, first: Frame, what: str, *, cut: bool) -> 
     """Fit a frame of read noise or gain, which must cover all windows; a number passes."""
     if not isinstance(level, Frame):
         return level
-    missing: list[str] = []
-    fitted = fit(level, first, what, missing, cut=cut)
-    if missing:
-        raise BadInput(missing[0], remedy=f"give the {what} as a number, or a frame of all CCDs and windows")
-    return fitted
+    for name, ccd in first.ccds.items():
+        lacking = [
+            label for label in ccd.windows if name not in level.ccds or (not cut and label not in level.ccds[name].windows)
+        ]
+        if lacking:
+            raise BadInput(
+                f"the frame of the {what} lacks it",
+                place=f"CCD {name}, window {lacking[0]}",
+                remedy=f"give a frame of all CCDs and windows, or the {what} as a number",
+            )
+    return fit(level, first, f"frame of the {what}", [], cut=cut)
 
 
 def _level(level: float | Frame, ccd_name: str, window_label: str) -> float | Floats:

@@ -6,8 +6,9 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from roque.compiling import njit
 
 __all__ = ["clipped_mean", "pixel_median", "value_median"]
 

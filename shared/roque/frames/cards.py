@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -163,7 +163,7 @@ def _parse(cards: bytes, file: str | None, offset: int) -> HeaderBlock:
     return block
 
 
-def format_header(header: Header) -> bytes:
+def format_header(header: Header, comments: Mapping[str, str] | None = None) -> bytes:
     """Write cards, END and padding.
 
     Parameters
@@ -171,6 +171,8 @@ def format_header(header: Header) -> bytes:
     header : dict
         Keyword to value: str, int, float, bool, None, numpy scalars; for COMMENT and HISTORY lists of lines. Keywords that
         FITS has no room for become HIERARCH cards. NaN and infinity, which FITS has no notation for, are left undefined.
+    comments : mapping of str to str, optional
+        What to say behind the values of some keywords, as far as there is room.
 
     Returns
     -------
@@ -178,18 +180,21 @@ def format_header(header: Header) -> bytes:
         A multiple of 2880.
     """
     cards: list[str] = []
+    comments = comments or {}
     for keyword, value in header.items():
         if keyword in _REMARKS:
             lines = value if isinstance(value, list) else [str(value)]
             cards += [
                 f"{keyword:<8}{_CONTROL.sub('?', line[i : i + 72])}" for line in lines for i in range(0, max(1, len(line)), 72)
             ]
-        elif isinstance(value, str):
-            cards += _string_cards(keyword, _CONTROL.sub("?", value))
         else:
-            cards.append(_card(keyword, _literal(value)))
-    text = "".join(card.ljust(_CARD) for card in [*cards, "END"]).encode("ascii")
-    return text.ljust(-(-len(text) // BLOCK) * BLOCK)
+            text = isinstance(value, str)
+            several = _string_cards(keyword, _CONTROL.sub("?", value)) if text else [_card(keyword, _literal(value))]
+            if keyword in comments and len(several) == 1:
+                several = [f"{several[0]:<30} / {_CONTROL.sub('?', comments[keyword])}"[:_CARD]]
+            cards += several
+    written = "".join(card.ljust(_CARD) for card in [*cards, "END"]).encode("ascii")
+    return written.ljust(-(-len(written) // BLOCK) * BLOCK)
 
 
 def _literal(value: Any) -> str:

@@ -21,6 +21,6 @@ class Statistics(NamedTuple):
 
 
 def statistics(counts: NDArray[np.floating[Any]]) -> Statistics:
-    """Describe the counts of a window; sums are made in double."""
-    data = counts.astype(np.float64, copy=False)
+    """Describe the counts of a window; sums are made in the type of the counts, as the HiPERCAM pipeline makes them."""
+    data = np.ascontiguousarray(counts)
     return Statistics(*(float(value) for value in (data.min(), data.max(), data.mean(), np.median(data), data.std())))

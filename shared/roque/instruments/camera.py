@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from roque.errors import BadInput
-from roque.instruments.description import CameraDescription, Detector, HeaderRules, Site
+from roque.instruments.description import Amplifier, CameraDescription, Detector, HeaderRules, Site
 from roque.instruments.rules import GROUP, Rule, TimeRule
 
 __all__ = ["PLACEHOLDERS", "SERVED", "SOURCES", "read_camera"]
@@ -57,7 +57,13 @@ def read_camera(text: bytes, file: str, sources: Collection[str] = SOURCES) -> C
         raise BadInput(f"not TOML: {error}", file=file, place=line[0] if line else "line 1", remedy=remedy) from None
     source = top.one_of("source", sources)
     site = top.table("site")
-    place = Site(site.text("telescope"), site.number("longitude"), site.number("latitude"), site.number("height"))
+    place = Site(
+        site.text("telescope"),
+        site.number("longitude"),
+        site.number("latitude"),
+        site.number("height"),
+        site.number("diameter") if "diameter" in site.entries else None,
+    )
     site.done()
     detectors = [_detector(table) for table in top.tables("ccd")]
     camera = CameraDescription(
@@ -78,6 +84,8 @@ def read_camera(text: bytes, file: str, sources: Collection[str] = SOURCES) -> C
         raise top.wrong("name", "a name of letters, digits, '.', '_', '-' and a site on Earth are needed")
     if camera.reference not in camera.detectors or len(detectors) != len(camera.detectors):
         raise top.wrong("ccd", "labels must differ, and one must be the reference")
+    if place.diameter is not None and place.diameter <= 0.0:
+        raise top.wrong("site.diameter", "the diameter of a mirror is positive")
     if min(camera.pixel_scale, camera.seeing) <= 0.0:
         raise top.wrong("pixel_scale", "pixel scale and seeing are positive")
     return camera
@@ -142,9 +150,9 @@ class _Table:
     def table(self, key: str, default: dict[str, Any] | None = None) -> _Table:
         return _Table(self.take(key, (dict,), "a section", default), f"{self.path}{key}.", self.file)
 
-    def tables(self, key: str) -> list[_Table]:
-        entries = self.take(key, (list,), "at least one section", None)
-        if not entries or not all(isinstance(entry, dict) for entry in entries):
+    def tables(self, key: str, *, needed: bool = True) -> list[_Table]:
+        entries = self.take(key, (list,), "at least one section", None if needed else [])
+        if (needed and not entries) or not all(isinstance(entry, dict) for entry in entries):
             raise self.wrong(key, "at least one section is needed")
         return [_Table(entry, f"{self.path}{key}.", self.file) for entry in entries]
 
@@ -176,9 +184,17 @@ def _detector(table: _Table) -> Detector:
         read_noise=table.number("read_noise"),
         nonlinear=table.number("nonlinear"),
         saturation=table.number("saturation"),
+        amplifiers=tuple(_amplifier(part) for part in table.tables("amplifier", needed=False)),
     )
     table.done()
     return detector
+
+
+def _amplifier(table: _Table) -> Amplifier:
+    data = _rule(table.table("data"))
+    overscan = _rule(table.table("overscan")) if "overscan" in table.entries else None
+    table.done()
+    return Amplifier(data, overscan)
 
 
 def _header_rules(table: _Table) -> HeaderRules:

@@ -9,17 +9,37 @@ from typing import Any
 from roque.frames.frame import Header
 from roque.instruments.rules import Rule, TimeRule
 
-__all__ = ["CameraDescription", "Detector", "HeaderRules", "Site"]
+__all__ = ["Amplifier", "CameraDescription", "Detector", "HeaderRules", "Site"]
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where a telescope stands: longitude in degrees east, latitude in degrees, height in metres."""
+    """Where a telescope stands: longitude in degrees east, latitude in degrees, height in metres.
+
+    `diameter` of its mirror, in metres; None: not described. Scintillation depends on it.
+    """
 
     telescope: str
     longitude: float
     latitude: float
     height: float
+    diameter: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Amplifier:
+    """Parts of an image that an amplifier reads: FITS sections ``[x1:x2,y1:y2]`` of the image as written.
+
+    Parameters
+    ----------
+    data : Rule
+        What is exposed to light.
+    overscan : Rule or None
+        Overscan or prescan.
+    """
+
+    data: Rule
+    overscan: Rule | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +60,8 @@ class Detector:
         ADU, rms.
     nonlinear, saturation : float
         Counts, ADU, from which pixels are non-linear and saturated.
+    amplifiers : tuple of Amplifier
+        Of plain FITS images: each becomes a window; without any, the image is one.
     """
 
     label: str
@@ -51,6 +73,7 @@ class Detector:
     read_noise: float
     nonlinear: float
     saturation: float
+    amplifiers: tuple[Amplifier, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ Words are big-endian signed with an offset of 32768: byte-swapped and with the t
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from roque.compiling import njit
 
 __all__ = ["decode_all", "decode_box", "decode_box_grouped"]
 

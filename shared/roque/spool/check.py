@@ -13,6 +13,7 @@ from roque.frames.frame import Header
 from roque.instruments import CameraDescription, identify
 from roque.instruments.explain import Reading, Trial, readings, trials
 from roque.instruments.ultra_modes import ultra_read_out
+from roque.spool.amplifiers import OVERSCAN, amplifier_boxes
 from roque.spool.exposure import exposure_of
 from roque.spool.image_headers import merged_header
 from roque.spool.inspect import inspect
@@ -118,9 +119,9 @@ def _look(found: Checked, cameras: Mapping[str, CameraDescription], cache: Path)
     }
     if exposure.time_fault is not None:
         found.warnings.append(f"{exposure.time_fault.message}: the frame is read, and its time is flagged as bad")
-    if geometry.llx + geometry.nx * geometry.xbin - 1 > exposure.nxtot or (
-        geometry.lly + geometry.ny * geometry.ybin - 1 > exposure.nytot
-    ):
+    windows = amplifier_boxes(header, geometry, camera.detectors[camera.reference], str(found.path))
+    data = [geometry.cut(box) for label, box in windows.items() if not label.endswith(OVERSCAN)]
+    if any(g.xhi > exposure.nxtot + 0.5 or g.yhi > exposure.nytot + 0.5 for g in data):
         found.warnings.append("the image reaches beyond the chip: compare binning, llx, lly and the size of the detector")
 
 

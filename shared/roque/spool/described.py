@@ -11,11 +11,12 @@ from types import TracebackType
 from typing import Self
 
 from roque.errors import BadInput, Blemish
-from roque.frames import CCD, Frame, Window
+from roque.frames import CCD, Box, Frame, Window
 from roque.frames.frame import Header
 from roque.frames.images import FitsFile, Hdu
 from roque.instruments import CameraDescription, HeaderRules
 from roque.instruments.description import Detector
+from roque.spool.amplifiers import amplifier_boxes
 from roque.spool.exposure import Exposure, describe_all, rules_of
 from roque.spool.image_headers import merged_header, readable
 from roque.spool.source import RunInfo, Times, frames_from, no_frame, rows, shortened
@@ -24,7 +25,6 @@ from roque.spool.unpack import unpack
 
 __all__ = ["FitsSeries"]
 
-_WINDOW = "1"
 _FLAGGED = "its time is flagged as bad; correct the header if the time is known"
 
 
@@ -133,7 +133,7 @@ class FitsSeries:
             filters={label: e.filter},
             nskips={label: 0},
             clear=None,
-            windows={label: {_WINDOW: e.geometry}},
+            windows={label: {name: e.geometry.cut(box) for name, box in self._boxes(e).items()}},
             expected=None,
             exposure=e.exposure,
             header=e.header,
@@ -166,7 +166,7 @@ class FitsSeries:
         detector = self._camera.detectors[self._camera.reference]
         mjd_int, mjd_frac = self._time(number)
         ccd = CCD(
-            {_WINDOW: Window(e.geometry, pixels)},
+            {name: Window(e.geometry.cut(box), pixels[box.slices]) for name, box in self._boxes(e).items()},
             e.nxtot,
             e.nytot,
             detector.nxpad,
@@ -178,6 +178,10 @@ class FitsSeries:
             header=_ccd_header(e.header, rules, detector),
         )
         return Frame({detector.label: ccd}, number, header)
+
+    def _boxes(self, e: Exposure) -> dict[str, Box]:
+        """Windows of an image."""
+        return amplifier_boxes(e.header, e.geometry, self._camera.detectors[self._camera.reference], str(e.path))
 
     def load(self, number: int) -> Frame:
         """Frame at a place in the run: `frame` reads all pixels as it is."""

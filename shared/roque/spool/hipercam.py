@@ -215,10 +215,10 @@ class HipercamRun:
         BadInput
             The frame counters fall back in mid-run, so that two frames have one number.
         """
-        blocks = self._times.all()
+        blocks = self._times.blocks()
         if not blocks:
             return rows(0, CCDS)
-        number = np.concatenate([e.number for e in blocks])
+        number = np.concatenate([block.times.number for block in blocks])
         if (back := np.flatnonzero(np.diff(number) < 1)).size:
             at = int(back[0]) + 1
             raise BadInput(
@@ -227,20 +227,7 @@ class HipercamRun:
                 place=f"frame {at + 1}",
                 remedy="copy it again from the camera; if it is so there, cut the file into two runs at that frame",
             )
-        table = [
-            rows(
-                len(e.number),
-                CCDS,
-                frame=e.number,
-                mjd_int=e.mjd_int,
-                mjd_frac=e.mjd_frac,
-                exposure=e.exposure,
-                time_ok=e.time_ok,
-                data_ok=e.data_ok,
-            )
-            for e in blocks
-        ]
-        return np.concatenate(table)
+        return np.concatenate([block.table for block in blocks])
 
     def stamps(self, first: int, last: int) -> Stamps:
         """Time stamps of a range of places in the run, as the camera wrote them.

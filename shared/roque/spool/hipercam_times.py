@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from roque.instruments.hipercam import STAMP_BYTES
+from roque.instruments.hipercam import CCDS, STAMP_BYTES
 from roque.spool.hipercam_raw import HipercamBytes
+from roque.spool.source import Times, rows
 from roque.spool.stamps import Exposures, Stamps, exposures, frame_numbers, read_stamps
 
 __all__ = ["Block", "HipercamTimes"]
@@ -45,7 +46,11 @@ class HipercamTimes:
 
     def all(self) -> list[Exposures]:
         """Times of all frames."""
-        return [self.block(b).times for b in range(-(-self._raw.frames.available // _AT_ONCE))]
+        return [block.times for block in self.blocks()]
+
+    def blocks(self) -> list[Block]:
+        """All frames."""
+        return [self.block(b) for b in range(-(-self._raw.frames.available // _AT_ONCE))]
 
     def pieces(self) -> Iterator[Exposures]:
         """Times, as many frames at a time as cost little to look at."""
@@ -124,6 +129,21 @@ class Block:
     def __init__(self, times: Exposures, upto: int) -> None:
         self.times = times
         self.upto = upto
+
+    @cached_property
+    def table(self) -> Times:
+        """The same as one row per frame and CCD."""
+        e = self.times
+        return rows(
+            len(e.number),
+            CCDS,
+            frame=e.number,
+            mjd_int=e.mjd_int,
+            mjd_frac=e.mjd_frac,
+            exposure=e.exposure,
+            time_ok=e.time_ok,
+            data_ok=e.data_ok,
+        )
 
     @cached_property
     def frames(self) -> list[tuple[int, int, float, int]]:

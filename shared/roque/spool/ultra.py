@@ -128,7 +128,11 @@ class UltraRun:
         """Frames that the camera lost before the last whole one, by the numbers of the others."""
         if not self.available:
             return 0
-        number, _ = frame_numbers(self._read_stamps(1, self.available).number - 1)
+        # the last frames tell, unless their stamps are junk
+        for first in dict.fromkeys((max(1, self.available - _TIMES_AT_ONCE + 1), 1)):
+            number, junk = frame_numbers(self._read_stamps(first, self.available).number - 1, first)
+            if not junk.all():
+                break
         return int(number[-1]) - self.available
 
     @property
