@@ -7,7 +7,8 @@ import math
 import pytest
 
 from roque.calibration.apply import Calibrator, Masters
-from roque.photometry.automatic import automatic_apertures, frames_needed
+from roque.photometry.automatic import automatic_apertures
+from roque.photometry.beginning import frames_needed
 from roque.spool import data_source
 
 CCDS = ("1", "2", "3", "4", "5")

@@ -8,7 +8,8 @@ import pytest
 from roque.calibration.apply import Calibrator, Masters
 from roque.frames.hcm import read_hcm
 from roque.instruments import load_camera
-from roque.photometry.automatic import automatic_apertures, frames_needed
+from roque.photometry.automatic import automatic_apertures
+from roque.photometry.beginning import frames_needed
 from roque.photometry.defaults import default_recipe
 from roque.photometry.flags import Flag
 from roque.photometry.reduce import Reducer

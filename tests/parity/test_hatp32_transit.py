@@ -15,7 +15,8 @@ from roque.calibration.apply import Calibrator, Masters
 from roque.instruments import load_camera
 from roque.lightcurves.airmass import airmass
 from roque.lightcurves.ensemble import light_curves
-from roque.photometry.automatic import automatic_apertures, frames_needed
+from roque.photometry.automatic import automatic_apertures
+from roque.photometry.beginning import frames_needed
 from roque.photometry.defaults import default_recipe
 from roque.photometry.flags import Flag
 from roque.photometry.reduce import Reducer

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from roque.frames.hcm import read_hcm
+from roque.frames.hcm import read_hcm, write_hcm
 from roque.lightcurves.hlog import Hlog
+from roque.spool import data_source
 from services.cli.main import cli
 from tests.support import writer
 from tests.support.damage import Raw
@@ -49,6 +50,18 @@ def test_grab_takes_frames_of_a_list_and_names_them_after_their_files(hcam, tmp_
     ours, theirs = read_hcm("new_run0008_003.hcm"), read_hcm("run0008_003.hcm")
     np.testing.assert_array_equal(ours.ccds["2"].values(), theirs.ccds["2"].values())
     assert ours.ccds["2"].mjd == theirs.ccds["2"].mjd
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("grab", *UNCALIBRATED), ("ltimes",), ("mstats", "bias=none"), ("makebias", "output=made"), ("reduce", "rfile=B_nocal")],
+)
+def test_a_last_frame_before_the_first_is_refused_and_nothing_is_written(hcam, tmp_path, words):
+    before = set(tmp_path.iterdir())
+    status, out, err = hcam(*words, "run=run0005", "first=3", "last=2", "tmax=0")
+    assert (status, out) == (2, "")
+    assert "last=2 comes before first=3" in err
+    assert set(tmp_path.iterdir()) == before
 
 
 def test_temporary_frames_are_named_by_a_list_that_combine_reads(hcam):
@@ -324,3 +337,35 @@ def test_fits2hcm_replaces_files_only_where_it_may(hcam, golden, tmp_path):
     status, _, err = hcam("fits2hcm", "files", "LTIO")
     assert status == 1
     assert "keyword CCDWXOFF is missing" in err
+
+
+def test_a_reduce_file_may_name_frames_of_read_noise_and_gain(hcam, tmp_path):
+    flat = read_hcm("flat.hcm")
+    for name, value in (("noise", 4.2), ("gains", 1.1)):
+        write_hcm(tmp_path / f"{name}.hcm", flat.map(lambda _c, _l, w, v=value: np.full(w.data.shape, v, np.float32)))
+    text = (tmp_path / "A_gauss.red").read_text()
+    (tmp_path / "framed.red").write_text(text.replace("readout = 4.2", "readout = noise").replace("gain = 1.1", "gain = gains"))
+    rows = {}
+    for rfile in ("A_gauss", "framed"):
+        words = ("run=run0004", "first=1", "last=5", "trim=no", f"rfile={rfile}", f"log={rfile}_5")
+        assert hcam("reduce", *words)[0] == 0
+        rows[rfile] = [line for line in (tmp_path / f"{rfile}_5.log").read_text().splitlines() if not line.startswith("#")]
+    assert len(rows["framed"]) > 20
+    assert rows["framed"] == rows["A_gauss"]
+    (tmp_path / "gains.hcm").unlink()
+    status, _, err = hcam("reduce", *words)
+    assert status != 0
+    assert "gains.hcm" in err
+
+
+def test_a_reduce_file_may_name_bad_pixels(hcam, tmp_path):
+    with data_source("hl", "run0004.fits") as source:
+        frame = source.frame(1)
+    write_hcm(tmp_path / "bad.hcm", frame.map(lambda _c, _l, w: np.ones(w.data.shape, np.float32)))
+    text = (tmp_path / "A_gauss.red").read_text()
+    (tmp_path / "masked.red").write_text(f"{text}\n[pixels]\ndefects = bad.hcm\n")
+    assert hcam("reduce", "run=run0004", "first=1", "last=2", "trim=no", "rfile=masked", "log=masked")[0] == 0
+    log = Hlog.from_ascii("masked.log")
+    for table in log.values():
+        for name in table.dtype.names:
+            assert not name.startswith("counts_") or np.isnan(table[name]).all()

@@ -16,11 +16,7 @@ from roque.photometry.find import APERTURE
 from roque.photometry.place import Radii, place_apertures
 from roque.photometry.reference import Reference, average_frames
 
-__all__ = ["AutomaticApertures", "NoStar", "automatic_apertures", "frames_needed"]
-
-_FRAMES = 16  # that are averaged
-_LEAST = 4  # wanted of each CCD, however many read-outs it skips
-_MOST_FRAMES = 100
+__all__ = ["AutomaticApertures", "NoStar", "automatic_apertures"]
 
 _MOST_STARS = 32  # per CCD
 _MEASURABLE = 10.0  # signal to noise in one frame of a comparison star
@@ -50,23 +46,6 @@ class AutomaticApertures:
     """Largest shift of the field from one of the first frames to the next, on any CCD, unbinned pixels."""
     notes: list[str]
     """What a person should know: CCDs and stars left out, and why."""
-
-
-def frames_needed(nskips: Mapping[str, int]) -> int:
-    """How many first frames of a run automatic apertures are made from.
-
-    Parameters
-    ----------
-    nskips : dict of str to int
-        Read-outs skipped between two of each CCD.
-
-    Returns
-    -------
-    int
-        16, or as many as give 4 frames of the CCD that skips most, 100 at most. It does not depend on how long the run is,
-        so a growing run has the apertures of the finished one.
-    """
-    return min(max(_FRAMES, _LEAST * (1 + max(nskips.values(), default=0))), _MOST_FRAMES)
 
 
 def automatic_apertures(

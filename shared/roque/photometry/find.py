@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import sep
-from numba import njit
 from numpy.typing import NDArray
 
+from roque.compiling import njit
 from roque.frames import Geometry
 
 __all__ = ["STAR", "Field", "Stars", "find_stars", "typical_fwhm"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntFlag
 
-__all__ = ["DESCRIPTIONS", "Flag", "names"]
+__all__ = ["DESCRIPTIONS", "TRACKING", "Flag", "names"]
 
 
 class Flag(IntFlag):
@@ -26,6 +26,12 @@ class Flag(IntFlag):
     BAD_TIME = 1 << 12
     OUTLIER = 1 << 13
     LOST = 1 << 16
+    BAD_PIXELS = 1 << 17
+    COSMIC_RAY = 1 << 18
+    MASKED_OUT = 1 << 19
+    FIT_FAILED = 1 << 20
+    RECOVERED = 1 << 21
+    UNCERTAIN = 1 << 22
 
 
 DESCRIPTIONS: dict[Flag, str] = {
@@ -44,7 +50,16 @@ DESCRIPTIONS: dict[Flag, str] = {
     Flag.BAD_TIME: "the time stamp cannot be trusted",
     Flag.OUTLIER: "outlier of a series",
     Flag.LOST: "the references were not found: the apertures of the CCD stayed where they were",
+    Flag.BAD_PIXELS: "pixels of the aperture are left out, and the counts corrected for the light that they would have had",
+    Flag.COSMIC_RAY: "a cosmic ray hit the aperture; its pixels are left out",
+    Flag.MASKED_OUT: "too much of the star's light falls on pixels left out, or its profile is not known: no counts are given",
+    Flag.FIT_FAILED: "the star could not be fitted: its aperture moved as the references did, and the counts are good",
+    Flag.RECOVERED: "the stars were found again by their pattern, after a jump of the telescope or frames without them",
+    Flag.UNCERTAIN: "found again, but by too few stars, or too faint ones, to be sure which they are or where",
 }
+
+TRACKING = Flag.FIT_FAILED | Flag.RECOVERED
+"""Flags that tell how an aperture was followed: with these alone its counts are as good as any."""
 
 
 def names(value: int) -> list[str]:

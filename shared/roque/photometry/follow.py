@@ -7,23 +7,40 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from roque.frames import CCD
 from roque.photometry.kernels.blend import BlendMemory, BlendSettings
 from roque.photometry.kernels.ccd import COUNTS_COLUMN, Rows, make_rows, measure_ccd
 from roque.photometry.kernels.compiled import entry
+from roque.photometry.kernels.doubts import CERTAIN
 from roque.photometry.kernels.extraction import ExtractionMemory, ExtractionSettings
+from roque.photometry.kernels.followed import (
+    ALONE,
+    ASKING,
+    BETA_ERROR,
+    FWHM_ERROR,
+    MBETA,
+    MFWHM,
+    NANSWER,
+    START_BETA,
+    START_FWHM,
+    SURE,
+    Stars,
+    TrackMemory,
+    TrackSettings,
+)
+from roque.photometry.kernels.profiles import MOFFAT
 from roque.photometry.kernels.psf import measure_psf
-from roque.photometry.kernels.tracking import START_BETA, START_FWHM, Stars, TrackMemory, TrackSettings
-from roque.photometry.measurements import Measurements, empty
+from roque.photometry.measurements import RADIUS, Measurements, RadiusRows, empty
 from roque.photometry.notes import Notes
 from roque.photometry.pixels import PixelTable
+from roque.photometry.recovery import Recovery
 from roque.photometry.state import CcdState
 
-__all__ = ["Follower", "Setup", "collect"]
+__all__ = ["Follower", "Setup", "collect", "collect_radii"]
 
-_FITTED = ("x", "y", "xe", "ye", "fwhm", "fwhme", "beta", "betae")
+_AGAIN = 64  # frames after which the pattern of the stars is looked at again, if it could not be had
+_FITTED_FIELDS = ("x", "y", "xe", "ye", "fwhm", "fwhme", "beta", "betae")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,11 +52,13 @@ class Setup:
     extraction: ExtractionSettings
     stars: Stars
     pixels: PixelTable
-    windows: NDArray[np.int64]
-    """Row of each aperture's window in the table of `pixels`, -1 for none."""
+    windows: tuple[str, ...]
+    """Labels of the windows in the table of `pixels`, in its order."""
     memory: tuple[TrackMemory, ExtractionMemory]
     blend: tuple[BlendSettings, BlendMemory] | None = None
     """For PSF photometry."""
+    recovery: Recovery | None = None
+    """Where doubts are settled by the pattern of all stars."""
 
 
 class Follower:
@@ -58,9 +77,21 @@ class Follower:
     def __init__(self, setup: Setup, state: CcdState, capacity: int) -> None:
         self.setup = setup
         self.labels = state.apertures
-        self._windows = state.windows
+        rows = {label: row for row, label in enumerate(setup.windows)}
+        self._windows = np.array([-1 if label is None else rows[label] for label in state.windows], np.int64)
+        self._pattern, self._answer = state.pattern, np.zeros(NANSWER)
+        self._answer[SURE] = 1.0
         self._values, self._shape = state.values.copy(), state.shape.copy()
-        self._all_rows = make_rows(capacity, len(state.apertures))
+        self._all_rows = make_rows(capacity, len(state.apertures), len(setup.extraction.further))
+        tracking, stars = setup.tracking, setup.stars
+        self._has_references = bool(stars.reference.any())
+        self._single = np.flatnonzero(~stars.reference & (stars.link < 0))
+        # what fits find of the shape of stars: columns of its mean, its start value and its error
+        self._fitted = []
+        if tracking.moving and not tracking.fit.fwhm_fixed:
+            self._fitted.append((MFWHM, START_FWHM, FWHM_ERROR))
+        if tracking.moving and tracking.fit.method == MOFFAT:
+            self._fitted.append((MBETA, START_BETA, BETA_ERROR))
         self.clear()
         # numba would find out with each call which arrays these are, which takes as long as to measure a star
         self._measure = entry(measure_ccd if setup.blend is None else measure_psf, *self._arguments(0.0, 0))
@@ -87,16 +118,32 @@ class Follower:
         BadInput
             The pixels cannot be had.
         """
-        self._measure(*self._arguments(self.setup.pixels.point(ccd), len(self.blocks)))
+        arguments = self._arguments(self.setup.pixels.point(ccd), len(self.blocks))
+        if self.setup.recovery is None:
+            self._measure(*arguments)
+        else:
+            self._measure_surely(number, ccd, self.setup.recovery, arguments)
         self.blocks.append(block)
         self._times.append((number, ccd.mjd_int, ccd.mjd_frac, ccd.time_ok, ccd.exposure))
+
+    def _measure_surely(self, number: int, ccd: CCD, recovery: Recovery, arguments: tuple[Any, ...]) -> None:
+        """Measure a frame; where it is in doubt which star is which, ask the pattern of the stars and measure again."""
+        fresh = not self._shape[MFWHM] > 0.0
+        self._answer[:] = ALONE if self._pattern is None else ASKING, 0.0, 0.0, 0.0, 1.0, 0.0
+        doubt = self._measure(*arguments)
+        if self._pattern is not None:
+            if doubt != CERTAIN:
+                recovery.settle(doubt, ccd, self._pattern, self._values, self._shape, self._answer)
+                self._measure(*arguments)
+        elif self._shape[MFWHM] > 0.0 and (fresh or number % _AGAIN == 0):
+            self._pattern = recovery.learn(ccd, self._values, self._shape)
 
     def _arguments(self, scale: float, row: int) -> tuple[Any, ...]:
         s = self.setup
         blend, blend_memory = ((), ()) if s.blend is None else ((s.blend[0],), (s.blend[1],))
         return (
-            s.tracking, s.extraction, *blend, s.stars, s.pixels.table, s.windows, scale, self._values, self._shape, *s.memory,
-            *blend_memory, self._all_rows, row,
+            s.tracking, s.extraction, *blend, s.stars, s.pixels.table, self._windows, scale, self._answer,
+            self._values, self._shape, *s.memory, *blend_memory, self._all_rows, row,
         )  # fmt: skip
 
     @property
@@ -109,16 +156,32 @@ class Follower:
         self._shape[START_FWHM], self._shape[START_BETA] = values
 
     @property
+    def needs_start(self) -> bool:
+        """Whether a fit in the next frame begins with `start`: the references or a star have no shape from the last one."""
+        shape, values = self._shape, self._values
+        return any(
+            (self._has_references and not shape[mean] > 0.0) or not (values[self._single, error] > 0.0).all()
+            for mean, _, error in self._fitted
+        )
+
+    @property
+    def means(self) -> tuple[float, float]:
+        """What the last frame makes of `start`: FWHM and beta, 0 for one that was not measured and stays as it was."""
+        unknown = [start for mean, start, _ in self._fitted if not self._shape[mean] > 0.0]
+        fwhm, beta = self.start
+        return 0.0 if START_FWHM in unknown else fwhm, 0.0 if START_BETA in unknown else beta
+
+    @property
     def state(self) -> CcdState:
         """Where the last frame left off."""
-        return CcdState(self.labels, self._windows, self._values.copy(), self._shape.copy())
+        windows = tuple(None if row < 0 else self.setup.windows[row] for row in self._windows.tolist())
+        return CcdState(self.labels, windows, self._values.copy(), self._shape.copy(), self._pattern)
 
     @property
     def rows(self) -> Rows:
         """What was measured since the last `clear`."""
         n = len(self.blocks)
-        rows = self._all_rows
-        return Rows(rows.floats[:n], rows.integers[:n], rows.outcomes[:n], rows.details[:n])
+        return Rows._make(array[:n] for array in self._all_rows)
 
     def fill(self, table: Measurements) -> None:
         """Fill a table of shape (frames, apertures) with what was measured since the last `clear`."""
@@ -128,7 +191,7 @@ class Follower:
         names = ("frame", "mjd_int", "mjd_frac", "time_ok", "exposure")
         for name, times in zip(names, zip(*self._times, strict=True), strict=True):
             table[name] = np.array(times)[:, np.newaxis]
-        for column, name in enumerate(("mfwhm", "mbeta", *_FITTED)):
+        for column, name in enumerate(("mfwhm", "mbeta", *_FITTED_FIELDS)):
             table[name] = rows.floats[..., column]
         for column, name in enumerate(("counts", "countse", "sky", "skye")):
             table[name] = rows.floats[..., COUNTS_COLUMN + column]
@@ -138,6 +201,27 @@ class Follower:
         for name in ("mfwhm", "mbeta", "fwhme"):
             values = table[name]
             values[values == -1.0] = np.nan
+
+    def radii(self) -> RadiusRows:
+        """Give a table of what further radii gave since the last `clear`, of shape (apertures, frames, radii)."""
+        rows = self.rows
+        table = np.zeros(rows.radius.shape, RADIUS)
+        table["ccd"] = self.setup.name
+        table["aperture"] = np.array(self.labels)[:, np.newaxis]  # frames and radii alike
+        table["frame"] = np.array([time[0] for time in self._times])[:, np.newaxis, np.newaxis]
+        table["factor"] = self.setup.extraction.further
+        counts, errors = rows.radius_floats[..., 0], rows.radius_floats[..., 1]
+        for name, values in (("radius", rows.radius), ("counts", counts), ("countse", errors)):
+            table[name] = np.where(np.isnan(values), np.nan, values)  # one pattern of bits
+        for column, name in ((2, "peak"), (3, "flag")):
+            table[name] = rows.radius_integers[..., column]
+        return table.swapaxes(0, 1)
+
+
+def collect_radii(followers: Iterable[Follower]) -> list[RadiusRows]:
+    """Rows of what was measured in further radii, in the order of CCD, aperture, frame and radius; `collect` clears them."""
+    busy = (follower for follower in followers if follower.blocks and len(follower.setup.extraction.further))
+    return [follower.radii().ravel() for follower in busy]
 
 
 def collect(followers: Iterable[Follower], monitor: Mapping[str, Collection[str]], notes: Notes) -> Measurements:
@@ -166,6 +250,7 @@ def collect(followers: Iterable[Follower], monitor: Mapping[str, Collection[str]
         name, frames, made = follower.setup.name, table["frame"][:, 0], follower.rows
         notes.add_outcomes(name, follower.labels, follower.setup.stars.reference, frames, made.outcomes, made.details)
         notes.add_flags(name, follower.labels, monitor, frames, made.integers[..., 3])
+        notes.add_lost(name, follower.labels, frames, made.lost)
         follower.clear()
     for name in rows.dtype.names or ():
         if rows.dtype[name].kind == "f":

@@ -8,9 +8,11 @@ from roque.errors import BadInput
 from roque.photometry.apertures import Aperture
 from roque.photometry.presets import COLOURS, PRESETS, Preset
 from roque.photometry.reduce_file import VERSION, ReduceFile
+from roque.photometry.reduce_rules import RULES
 
 __all__ = ["write_reduce_file"]
 
+_USUAL = (1.5, 4.0, 1)  # seeing, worst seeing, binning
 _MONITORED = "NO_EXTRACTION TARGET_SATURATED TARGET_AT_EDGE TARGET_NONLINEAR NO_SKY NO_FWHM NO_DATA SKY_AT_EDGE"
 
 
@@ -38,24 +40,28 @@ def write_reduce_file(
     masters : mapping of str to str
         Names of bias, dark, flat, fmap and fpair; '' for none.
     seeing, worst : float
-        Typical and worst seeing, arcsec; a seeing of 0 leaves all lengths to the template.
+        Typical and worst seeing, arcsec; a seeing of 0 leaves all lengths to the template, without one it stands for
+        unbinned data in a seeing of 1.5, 4 at worst.
     binning : int
         Of the data.
     template : ReduceFile, optional
-        Where all other values are taken from. Its extraction lines are kept, but for the words: 'variable normal'.
+        Where all other values are taken from, and what is plotted and monitored. Its extraction lines are kept, but for the
+        words: 'variable normal'. CCDs without one are left out.
 
     Raises
     ------
     BadInput
-        There is neither instrument nor template, no seeing without a template, or no CCD has apertures.
+        There is neither instrument nor template, no CCD has apertures, or none of those has an extraction line in the template.
     """
     if preset is None:
         preset = _preset_of(template)
     if seeing <= 0.0 and template is None:
-        raise BadInput("a seeing of 0 needs a template to take the lengths from", place="seeing", remedy="give the seeing")
+        seeing, worst, binning = _USUAL
     ccds = {ccd: list(members) for ccd, members in apertures.items() if members}
     if not ccds:
         raise BadInput("no CCD has apertures", file=aperfile, remedy="place apertures first")
+    if template is not None and not (ccds := {ccd: own for ccd, own in ccds.items() if template.entries("extraction", ccd)}):
+        raise BadInput("no CCD with apertures has an extraction line", file=template.name, remedy="take another template")
     lengths = _lengths(preset.scale, seeing, worst, binning)
     sections: dict[str, list[tuple[str, str]]] = {
         "general": [*_general(preset).items(), *(("warn", f"{c} {a:g} {b:g}") for c, (a, b) in preset.levels.items())],
@@ -73,6 +79,9 @@ def write_reduce_file(
     if template is not None:
         kept = {"aperfile", "plot", "version", *masters, *(lengths if seeing > 0.0 else ())}
         sections = {name: list(_from_template(template, name, values, kept)) for name, values in sections.items()}
+        sections |= _panels(template, apertures, sections["light"])
+        sections = {name: values for name, values in sections.items() if values}
+        sections["monitor"] = [(label, entries[-1].text) for label, entries in template.sections["monitor"].items()]
     return "\n".join(_lines(sections)) + "\n"
 
 
@@ -88,7 +97,7 @@ def _preset_of(template: ReduceFile | None) -> Preset:
         readout=template.text("calibration", "readout"),
         gain=template.text("calibration", "gain"),
         levels={ccd: (float(nonlinear), float(saturation)) for ccd, nonlinear, saturation in words},
-        colours=known.colours if known else {ccd: COLOURS[k % len(COLOURS)] for k, ccd in enumerate(ccds)},
+        colours=known.colours if known else COLOURS,
         position=known.position if known else next(iter(ccds)),
     )
 
@@ -139,25 +148,29 @@ def _plots(
 ) -> dict[str, list[tuple[str, str]]]:
     light, steady, seeing = [], {}, []
     for ccd, labels in ccds.items():
-        colour = preset.colours.get(ccd, "green")
+        colour = preset.colours.get(ccd, "black")
         target = "1" if "1" in labels else labels[0]
         comparison = next((label for label in ("2", "3") if label in labels and label != target), "!")
         light.append(("plot", f"{ccd} {target} {comparison} 0 1 {colour} !"))
-        steady[ccd] = (next((label for label in ("2", "3", "1") if label in labels), labels[0]), colour)
+        usual = next((label for label in ("2", "3", "1") if label in labels), None)
+        if usual is not None:
+            steady[ccd] = (usual, colour)
         free = next((label for label in ("1", "2", "3") if label in labels and not apertures[ccd][label].link), None)
         if free is not None:
             seeing.append(("plot", f"{ccd} {free} {colour} !"))
-    position = preset.position if preset.position in steady else next(iter(steady))
     limits = [("x_fixed", "no"), ("x_min", "-5.0"), ("x_max", "5.0"), ("y_fixed", "no"), ("y_min", "-5.0"), ("y_max", "5.0")]
-    # positions in the colour of the last CCD: they are to be told from the light curve of their own
-    path = ("plot", f"{position} {steady[position][0]} {list(preset.colours.values())[-1]} !")
-    transmission = [("plot", f"{ccd} {label} {colour} !") for ccd, (label, colour) in steady.items()]
     made = {
         "lcplot": [("xrange", "0"), ("extend_x", "10.0")],
         "light": [("linear", "no"), ("y_fixed", "no"), ("y1", "0"), ("y2", "0"), ("extend_y", "0.1"), *light],
-        "position": [("height", "0.5"), *limits, ("extend_y", "0.2"), path],
-        "transmission": [("height", "0.5"), ("ymax", "110.0"), *transmission],
     }
+    position = preset.position if preset.position in ccds else next(iter(ccds))
+    if position in steady:
+        # positions in the colour of the last CCD: they are to be told from the light curve of their own
+        path = ("plot", f"{position} {steady[position][0]} {preset.colours.get(list(apertures)[-1], 'black')} !")
+        made["position"] = [("height", "0.5"), *limits, ("extend_y", "0.2"), path]
+    if steady:
+        transmission = [("plot", f"{ccd} {label} {colour} !") for ccd, (label, colour) in steady.items()]
+        made["transmission"] = [("height", "0.5"), ("ymax", "110.0"), *transmission]
     if seeing:  # where every star is linked, none has a FWHM of its own
         made["seeing"] = [("height", "0.5"), ("ymax", "2.999"), ("y_fixed", "no"), ("extend_y", "0.2"), *seeing]
     return made
@@ -177,7 +190,37 @@ def _from_template(
         entries = template.entries(section, key)
         repeated = key == "warn"
         own = section != "extraction" and key not in kept and entries and not repeated
-        yield key, entries[-1].text if own else text
+        yield key, _text(template, section, key) if own else text
+
+
+def _panels(
+    template: ReduceFile, apertures: Mapping[str, Mapping[str, Aperture]], light: list[tuple[str, str]]
+) -> dict[str, list[tuple[str, str]]]:
+    """Panels of plots as a template has them, without lines of apertures that are not there; an empty one is left out.
+
+    What is plotted of the transmission is plotted of the seeing, as in the HiPERCAM pipeline.
+    """
+
+    def lines(section: str, labels: slice) -> list[list[str]]:
+        words = [entry.text.split() for entry in template.entries(section, "plot")]
+        return [line for line in words if all(a == "!" or a in apertures.get(line[0], {}) for a in line[labels])]
+
+    one = slice(1, 2)
+    transmission = lines("transmission", one)
+    free = [line for line in transmission or lines("seeing", one) if not apertures[line[0]][line[1]].link]
+    found = {"light": lines("light", slice(1, 3)), "position": lines("position", one), "transmission": transmission}
+    panels = {"light": [pair for pair in light if pair[0] == "plot"]}
+    for name, wanted in (found | {"seeing": free}).items():
+        panels[name] = [("plot", " ".join(line)) for line in wanted] or panels.get(name, [])
+        own = [(key, _text(template, name, key)) for key in template.sections.get(name, ()) if key != "plot"]
+        panels[name] = [*own, *panels[name]] if own and panels[name] else []
+    return panels
+
+
+def _text(template: ReduceFile, section: str, key: str) -> str:
+    """Value as the HiPERCAM pipeline repeats it: yes and no in its own words."""
+    rule = RULES.get((section, key))
+    return str(template.flag(section, key)) if rule is not None and rule.kind == "flag" else template.text(section, key)
 
 
 _ABOUT = {

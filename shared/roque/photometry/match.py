@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["IDENTITY", "Match", "Transform", "match_positions"]
+__all__ = ["IDENTITY", "Match", "Transform", "match_positions", "pair_up"]
 
 Floats = NDArray[np.floating[Any]]
 Indices = NDArray[np.int64]
@@ -142,7 +142,7 @@ def _best(seen: Floats, wanted: Floats, trials: list[Transform], tolerance: floa
     best, best_score, most = IDENTITY, 0.0, 0
     centre = seen.mean(axis=0)
     for trial in trials:
-        met = len(_pair(trial(seen), wanted, tolerance)[0])
+        met = len(pair_up(trial(seen), wanted, tolerance)[0])
         away = float(np.hypot(*(trial(centre) - centre))) / max(max_shift, tolerance)
         score = met + 0.5 * (1.0 - min(away, 1.0))
         if met and score > best_score:
@@ -150,8 +150,8 @@ def _best(seen: Floats, wanted: Floats, trials: list[Transform], tolerance: floa
     return best, most
 
 
-def _pair(seen: Floats, wanted: Floats, tolerance: float) -> tuple[Indices, Indices]:
-    """Pairs that are each other's nearest and no farther apart than the tolerance."""
+def pair_up(seen: Floats, wanted: Floats, tolerance: float) -> tuple[Indices, Indices]:
+    """Indices of pairs of two lists that are each other's nearest and no farther apart than the tolerance."""
     square = ((seen[:, None, :] - wanted[None, :, :]) ** 2).sum(axis=2)
     nearest = square.argmin(axis=1)
     index = np.arange(len(seen))
@@ -163,14 +163,14 @@ def _refine(first: Floats, second: Floats, start: Transform, tolerance: float) -
     """Improve the transform with all the stars that meet, and pair them."""
     transform = start
     for _ in range(_ROUNDS):
-        i, j = _pair(transform(first), second, tolerance)
+        i, j = pair_up(transform(first), second, tolerance)
         if not len(i):
             return None
         better = _fit(first[i], second[j], transform, tolerance)
         if better == transform:
             break
         transform = better
-    i, j = _pair(transform(first), second, tolerance)
+    i, j = pair_up(transform(first), second, tolerance)
     return Match(transform, i, j) if len(i) else None
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MEASUREMENT", "Measurements", "empty"]
+__all__ = ["MEASUREMENT", "RADIUS", "Measurements", "RadiusRows", "empty"]
 
 Measurements = NDArray[np.void]
 """Structured array of dtype `MEASUREMENT`."""
@@ -38,6 +38,23 @@ MEASUREMENT = np.dtype(
         ("nsky", "i4"),  # sky pixels kept
         ("nrej", "i4"),
         ("peak", "i4"),  # brightest raw pixel of the aperture, ADU (cmax in logs)
+        ("flag", "u4"),
+    ]
+)
+
+RadiusRows = NDArray[np.void]
+"""Structured array of dtype `RADIUS`."""
+
+RADIUS = np.dtype(
+    [
+        ("ccd", "U8"),
+        ("aperture", "U16"),
+        ("frame", "i4"),
+        ("factor", "f8"),  # the radius as the recipe has it, in units of the mean FWHM
+        ("radius", "f8"),  # as it was in this frame, unbinned pixels; NaN if nothing was measured
+        ("counts", "f8"),  # as in `MEASUREMENT`, with this radius in place of the recipe's own
+        ("countse", "f8"),
+        ("peak", "i4"),
         ("flag", "u4"),
     ]
 )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roque.photometry.flags import DESCRIPTIONS, Flag
+from roque.photometry.kernels.left_out import MOST_LOST
 from roque.photometry.kernels.outcome import OK, UNITS, WORDS
 
 __all__ = ["Note", "Notes"]
@@ -26,7 +27,7 @@ class Note:
     ----------
     kind : str
         Stable name of what happened, for filters: 'reference', 'fit', 'monitor', 'no_window', 'levels', 'calibration', 'box',
-        'trim'.
+        'trim', 'pixels'.
     text : str
         In words.
     ccd, aperture : str
@@ -118,6 +119,15 @@ class Notes:
                 at = frames[(flags[:, k] & int(flag)) != 0]
                 if at.size:
                     self._add_frames("monitor", f"{name}: {DESCRIPTIONS[flag]}", ccd, label, at)
+
+    def add_lost(self, ccd: str, labels: tuple[str, ...], frames: NDArray[np.int32], lost: NDArray[np.float64]) -> None:
+        """Take down what share of the light of stars was not measured but made up for; `lost` has shape (frames, apertures)."""
+        for k, label in enumerate(labels):
+            where = (lost[:, k] > 0.0) & (lost[:, k] <= MOST_LOST)
+            if where.any():
+                text = "light on pixels that are left out is made up for by the profile"
+                detail = f"{lost[where, k][0]:.2%}"
+                self._add_frames("pixels", text, ccd, label, frames[where], detail)
 
     def list(self) -> list[Note]:
         """Notes in the order in which they were first taken."""

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from roque.calibration.apply import Calibrator
 from roque.errors import BadInput
 from roque.frames import CCD
 from roque.photometry.kernels import windows as w
 
-__all__ = ["PixelTable"]
+__all__ = ["Marking", "PixelTable"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Marking:
+    """Which pixels of a CCD are marked as bad before stars are searched, fitted and summed.
+
+    Parameters
+    ----------
+    defects : mapping of str to array of uint8, shape (ny, nx)
+        By window, not 0 where a pixel is bad; windows may be missing.
+    saturation : float or None
+        Raw counts from which pixels are saturated; None marks none of them.
+    """
+
+    defects: Mapping[str, NDArray[np.uint8]]
+    saturation: float | None
 
 
 class PixelTable:
@@ -31,9 +49,11 @@ class PixelTable:
         Windows to point at; their places in this list are those in the table.
     calibrator : Calibrator
         Masters, prepared.
+    marking : Marking, optional
+        Which pixels are marked as bad, beside those that come out of calibration as no number; none at all by default.
     """
 
-    def __init__(self, name: str, ccd: CCD, labels: list[str], calibrator: Calibrator) -> None:
+    def __init__(self, name: str, ccd: CCD, labels: list[str], calibrator: Calibrator, marking: Marking | None = None) -> None:
         self._name = name
         self._labels = labels
         self._calibrator = calibrator
@@ -53,6 +73,19 @@ class PixelTable:
             for i, p in enumerate(self._planes):
                 for plane, array in ((w.BIAS, p.bias), (w.DARK, p.dark), (w.FLAT, p.flat), (w.NOISE, p.R), (w.GAIN, p.G)):
                     w.place(self.table, i, plane, array)
+        self._marks = [] if marking is None else self._mark(marking)
+
+    def _mark(self, marking: Marking) -> list[NDArray[Any]]:
+        """Enter what marks pixels; the arrays must stay alive."""
+        marks: list[NDArray[Any]] = []
+        for i, label in enumerate(self._labels):
+            w.set_marking(self.table, i)
+            defects = marking.defects.get(label)
+            saturation = None if marking.saturation is None else np.full((1, 1), marking.saturation, self.dtype)
+            w.place(self.table, i, w.DEFECTS, defects)
+            w.place(self.table, i, w.SATURATION, saturation)
+            marks += [array for array in (defects, saturation) if array is not None]
+        return marks
 
     def point(self, ccd: CCD) -> float:
         """Point at the pixels of a frame, and give the factor of its dark.
@@ -79,6 +112,10 @@ class PixelTable:
         else:
             self._point_at_calibrated(ccd)
             return 0.0
+        self._levels = [self._calibrator.overscan(self._name, ccd, label) for label in self._labels]
+        for i, level in enumerate(self._levels):
+            if level is not None:
+                w.place(self.table, i, w.OVERSCAN, level)
         return self._calibrator.dark_scale(self._name, ccd)
 
     def _point_at_words(self, ccd: CCD) -> None:

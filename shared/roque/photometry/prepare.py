@@ -13,9 +13,9 @@ from roque.photometry.apertures import Aperture
 from roque.photometry.kernels.blend import BlendSettings
 from roque.photometry.kernels.extraction import ExtractionMemory, ExtractionSettings, make_extraction_memory
 from roque.photometry.kernels.fit import FitSettings, make_fit_memory
+from roque.photometry.kernels.followed import NVALUES, Stars, TrackMemory, TrackSettings
 from roque.photometry.kernels.profiles import GAUSSIAN, MOFFAT
 from roque.photometry.kernels.search import make_search_memory
-from roque.photometry.kernels.tracking import Stars, TrackMemory, TrackSettings
 from roque.photometry.kernels.windows import make_patch
 from roque.photometry.recipe import Recipe
 
@@ -38,6 +38,7 @@ def track_settings(recipe: Recipe) -> TrackSettings:
         max_shift=a.fit_max_shift,
         alpha=a.fit_alpha,
         diff=a.fit_diff,
+        recover=a.recover and not recipe.parity,
         fit=FitSettings(
             method=MOFFAT if a.fit_method == "moffat" else GAUSSIAN,
             ndiv=a.fit_ndiv,
@@ -64,6 +65,8 @@ def extraction_settings(recipe: Recipe, ccd: str) -> ExtractionSettings:
         nonlinear=math.inf if detector.nonlinear is None else detector.nonlinear,
         saturation=math.inf if detector.saturation is None else detector.saturation,
         ndiv=recipe.apertures.fit_ndiv,
+        further=np.sort(np.array(line.radii, np.float64)),
+        rays=recipe.pixels.cosmic_rays and recipe.apertures.location == "variable",
     )
 
 
@@ -89,6 +92,7 @@ def make_stars(apertures: Mapping[str, Aperture]) -> Stars:
     labels, members = list(apertures), list(apertures.values())
     return Stars(
         reference=np.array([a.ref for a in members], np.bool_),
+        substitute=np.array([not a.link and not a.compo for a in members], np.bool_),
         companion=np.array([a.compo for a in members], np.bool_),
         link=np.array([labels.index(a.link) if a.link else -1 for a in members], np.int64),
         mask=np.array([circle for a in members for circle in a.mask], np.float64).reshape(-1, 3),
@@ -98,8 +102,10 @@ def make_stars(apertures: Mapping[str, Aperture]) -> Stars:
     )
 
 
-def make_memory(recipe: Recipe, geometries: Iterable[Geometry], dtype: np.dtype[Any]) -> tuple[TrackMemory, ExtractionMemory]:
-    """Allocate what is needed for the largest box in any of some windows."""
+def make_memory(
+    recipe: Recipe, geometries: Iterable[Geometry], most: int, dtype: np.dtype[Any]
+) -> tuple[TrackMemory, ExtractionMemory]:
+    """Allocate what is needed for the largest box in any of some windows, and for CCDs of up to `most` apertures."""
     a = recipe.apertures
     sky = max(max(line.outer_sky.least, line.outer_sky.greatest, 0.0) for line in recipe.extraction.values())
     npixels, noffsets = 1, 1
@@ -117,5 +123,6 @@ def make_memory(recipe: Recipe, geometries: Iterable[Geometry], dtype: np.dtype[
         search_box=np.zeros(4, np.int64),
         sums=np.zeros(4),
         peak=np.zeros(3),
+        before=np.zeros((most, NVALUES)),
     )
     return tracking, make_extraction_memory(npixels, noffsets, dtype)

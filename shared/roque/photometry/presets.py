@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 __all__ = ["COLOURS", "PRESETS", "Preset", "other_preset"]
 
-COLOURS = ("green", "red", "blue", "orange", "purple")
-"""For CCDs without a colour of their own."""
+COLOURS = {"1": "green", "2": "blue", "3": "red", "4": "orange", "5": "purple"}
+"""Of the CCDs of an instrument that is not known by name; there is no colour for more than five."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +92,6 @@ def other_preset(
         readout=readout,
         gain=gain,
         levels=dict(zip(labels, zip(nonlinear, saturation, strict=True), strict=True)),
-        colours={label: COLOURS[k % len(COLOURS)] for k, label in enumerate(labels)},
+        colours=COLOURS,
         position=position,
     )

@@ -20,6 +20,7 @@ from roque.photometry.recipe_sections import (
     Extraction,
     FocalMask,
     General,
+    Pixels,
     PsfPhotometry,
     Sky,
     Tracking,
@@ -38,7 +39,7 @@ class Recipe:
     ----------
     parity : bool
         Reproduce the HiPERCAM pipeline to the digit, its mistakes included.
-    general, trim, apertures, sky, calibration, focal_mask, psf_photom
+    general, trim, apertures, sky, calibration, pixels, focal_mask, psf_photom
         Sections, named as in reduce files.
     extraction : dict of str to Extraction
         By CCD; the others are not reduced.
@@ -56,6 +57,7 @@ class Recipe:
     detectors: dict[str, Detector]
     sky: Sky = field(default_factory=Sky)
     calibration: Calibration = field(default_factory=Calibration)
+    pixels: Pixels = field(default_factory=Pixels)
     focal_mask: FocalMask = field(default_factory=FocalMask)
     psf_photom: PsfPhotometry = field(default_factory=PsfPhotometry)
     monitor: dict[str, tuple[str, ...]] = field(
@@ -68,13 +70,16 @@ class Recipe:
         Raises
         ------
         BadInput
-            A CCD is extracted of which no detector is known, or a median sky is to give a variance.
+            A CCD is extracted of which no detector is known, a median sky is to give a variance, or profile fits radii.
         """
         missing = [ccd for ccd in self.extraction if ccd not in self.detectors]
         if missing:
             raise BadInput("no read noise and gain are known", place=f"detectors.{missing[0]}", remedy="give them")
         if self.sky.method == "median" and self.sky.error == "variance":
             raise BadInput("a median has no variance", place="sky.error", remedy="set it to photon")
+        swept = [ccd for ccd, line in self.extraction.items() if line.radii]
+        if swept and self.psf_photom.use_psf:
+            raise BadInput("profile fits have no radii", place=f"extraction.{swept[0]}.radii", remedy="leave them out")
 
     def to_dict(self) -> dict[str, Any]:
         """All values, as JSON can hold them; `from_dict` gives the same recipe back."""
@@ -132,6 +137,15 @@ class Recipe:
             The CCDs have different gains or read noises, which a reduce file cannot say, or none of them has an aperture.
         """
         return reduce_file_text(self, apertures, aperfile, names or {})
+
+    def named_files(self) -> dict[str, str]:
+        """Names of the files that the recipe names: readout, gain and defects, those of them that it does."""
+        names = {
+            "readout": self.calibration.readout_frame,
+            "gain": self.calibration.gain_frame,
+            "defects": self.pixels.defects,
+        }
+        return {kind: name for kind, name in names.items() if name}
 
     def digest(self) -> str:
         """SHA-256 of all values: equal recipes have equal digests, in every process and version."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from roque.errors import BadInput
 
-__all__ = ["above", "between", "build", "each", "least", "one_of", "subset"]
+__all__ = ["above", "between", "build", "each", "factors", "least", "one_of", "subset"]
 
 _LARGEST = sys.float_info.max  # NaN is not below it, nor is a whole number that no double holds
 _LONGEST = 80  # characters of a value that messages repeat
@@ -44,6 +44,12 @@ def one_of(*words: str) -> dict[str, Check]:
 def subset(*words: str) -> dict[str, Check]:
     """Allow sequences of some words alone."""
     return {"check": lambda v: None if set(v) <= set(words) else f"words out of {', '.join(words)}"}
+
+
+def factors(most: int) -> dict[str, Check]:
+    """Allow a number of positive numbers, none of them twice."""
+    words = f"at most {most} different numbers above 0"
+    return {"check": lambda v: None if len(set(v)) == len(v) <= most and all(x > 0 for x in v) else words}
 
 
 def each(metadata: Mapping[str, Check]) -> dict[str, Check]:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from roque.errors import BadInput
 from roque.photometry.apertures import Aperture
+from roque.photometry.flags import Flag
 from roque.photometry.recipe_sections import (
     Calibration,
     Detector,
     Extraction,
     FocalMask,
     General,
+    Pixels,
     PsfPhotometry,
     Radius,
     Sky,
@@ -63,6 +65,7 @@ def parameters_of(file: ReduceFile) -> dict[str, Any]:
             readout_frame=readout_frame,
             gain_frame=gain_frame,
         ),
+        "pixels": _pixels(file),
         "focal_mask": FocalMask(demask=file.flag("focal_mask", "demask"), dthresh=file.number("focal_mask", "dthresh")),
         "psf_photom": PsfPhotometry(
             use_psf=bool(file.entries("psf_photom", "use_psf")) and file.flag("psf_photom", "use_psf"),
@@ -106,14 +109,15 @@ def reduce_file_text(
     return "\n".join(
         (
             *_general(recipe),
-            *_section("apertures", {"aperfile": aperfile, **dict(_values(recipe.apertures))}),
+            *_section("apertures", {"aperfile": aperfile, **dict(_values(recipe.apertures)[:-1])}),
             *_section("extraction", {ccd: _line(e) for ccd, e in recipe.extraction.items()}),
             *_section("psf_photom", dict(_values(recipe.psf_photom)[:5])),
             *_section("sky", dict(_values(recipe.sky))),
             *_calibration(recipe, names, detectors[0]),
             *_plots(plotted, apertures),
+            *(_section("pixels", dict(_values(recipe.pixels))) if recipe.pixels != Pixels() else ()),
             *_section("focal_mask", dict(_values(recipe.focal_mask))),
-            *_section("monitor", {label: " ".join(flags) for label, flags in recipe.monitor.items()}),
+            *_section("monitor", {label: " ".join(filter(_known, flags)) for label, flags in recipe.monitor.items()}),
         )
     )
 
@@ -130,9 +134,21 @@ def _tracking(file: ReduceFile) -> Tracking:
         fit_method=file.text("apertures", "fit_method"),
         fit_fwhm_max=file.number("apertures", "fit_fwhm_max") if has_max else 1000.0,
         fit_ndiv=file.integer("apertures", "fit_ndiv"),
+        recover=False,
         fit_fwhm_fixed=file.flag("apertures", "fit_fwhm_fixed"),
         **{key: file.number("apertures", key) for key in numbers},
     )
+
+
+def _pixels(file: ReduceFile) -> Pixels:
+    """Section [pixels], which the HiPERCAM pipeline does not know and skips; what it does not have keeps its default."""
+    given = {key: entries[-1].text for key, entries in file.sections.get("pixels", {}).items()}
+    for key in given:
+        if key not in Pixels.__dataclass_fields__:
+            raise file.wrong("pixels", key, file.entry("pixels", key), f"one of {', '.join(Pixels.__dataclass_fields__)}")
+    flags = {key: file.flag("pixels", key) for key in ("saturated", "cosmic_rays") if key in given}
+    values: dict[str, Any] = given | flags
+    return Pixels(**values)
 
 
 def _extraction(line: str) -> Extraction:
@@ -186,6 +202,11 @@ def _text(value: object) -> str:
 
 def _values(section: object) -> list[tuple[str, object]]:
     return [(name, getattr(section, name)) for name in section.__dataclass_fields__]  # type: ignore[attr-defined]
+
+
+def _known(flag: str) -> bool:
+    """Whether the HiPERCAM pipeline has a flag: it does not read a file that names another."""
+    return Flag[flag] < Flag.LOST
 
 
 def _line(e: Extraction) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from roque.photometry.recipe_fields import above, between, least, one_of
+from roque.photometry.recipe_fields import above, between, factors, least, one_of
 
 __all__ = [
     "Calibration",
@@ -12,6 +12,7 @@ __all__ = [
     "Extraction",
     "FocalMask",
     "General",
+    "Pixels",
     "PsfPhotometry",
     "Radius",
     "Sky",
@@ -70,6 +71,9 @@ class Tracking:
     fit_max_shift: float = field(metadata=above(0.0))
     fit_alpha: float = field(default=0.1, metadata=between(0.0, 1.0, open_below=True))
     fit_diff: float = field(metadata=above(0.0))
+    recover: bool = False
+    """Whether stars that were lost, or have jumped, are found again by the pattern of all stars of the CCD, others stand in for
+    lost references, and fits of less than 5 sigma do not count. Without effect in parity; reduce files do not have it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +94,9 @@ class Extraction:
     target: Radius
     inner_sky: Radius
     outer_sky: Radius
+    radii: tuple[float, ...] = field(default=(), metadata=factors(32))
+    """Further radii of the target, measured in the same pass and kept in the record: factors as that of `target`, between its
+    limits; where radii are fixed, factors of the target's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +137,28 @@ class Calibration:
     """Least and greatest ratio of a fringe pair that counts; without effect in parity."""
     readout_frame: str = ""
     gain_frame: str = ""
-    """Names of frames to take in place of the detector's numbers."""
+    """Names of hcm files to take in place of the detectors' numbers: RMS ADU and electrons per ADU. They are looked for
+    beside the reduce file that names them, else beside the run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pixels:
+    """Which pixels are left out of fits, sky and apertures, and what is subtracted from each amplifier.
+
+    The light of a star on pixels left out is made up for by its profile; flags BAD_PIXELS, COSMIC_RAY and MASKED_OUT tell.
+    """
+
+    defects: str = ""
+    """Name of a file of bad pixels: a defect file (.dft), or a frame (.hcm) that is not 0 where a pixel is bad. Looked for
+    beside the reduce file that names it, else beside the run."""
+    severity: str = field(default="severe", metadata=one_of("severe", "moderate"))
+    """The least severity of a defect file that counts."""
+    saturated: bool = False
+    """Whether saturated pixels are left out."""
+    cosmic_rays: bool = False
+    """Whether cosmic rays are looked for in apertures that follow their stars, and left out; not in PSF photometry."""
+    overscan: str = field(default="none", metadata=one_of("none", "level", "rows"))
+    """Whether the level of an amplifier's overscan (or prescan) is subtracted: one of the window, or one of each row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -9,19 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roque.calibration.apply import Calibrator, Masters
+from roque.calibration.defects import defect_masks
 from roque.errors import BadInput
 from roque.frames import CCD, Frame, Geometry, Window
 from roque.frames.trim import AMPLIFIERS, trim
 from roque.photometry.apertures import Aperture
-from roque.photometry.follow import Follower, Setup, collect
+from roque.photometry.follow import Follower, Setup, collect, collect_radii
 from roque.photometry.kernels.blend import make_blend_memory
 from roque.photometry.kernels.extraction import ExtractionMemory
-from roque.photometry.kernels.tracking import TrackMemory
-from roque.photometry.measurements import Measurements
+from roque.photometry.kernels.followed import TrackMemory
+from roque.photometry.measurements import Measurements, RadiusRows
 from roque.photometry.notes import Note, Notes
-from roque.photometry.pixels import PixelTable
+from roque.photometry.pixels import Marking, PixelTable
 from roque.photometry.prepare import blend_settings, extraction_settings, make_memory, make_stars, track_settings
 from roque.photometry.recipe import Recipe
+from roque.photometry.recovery import Recovery
+from roque.photometry.side_by_side import OneByOne, SideBySide, Start
 from roque.photometry.state import CcdState, State, first_state
 
 __all__ = ["Reducer"]
@@ -40,12 +44,17 @@ class Reducer:
     apertures : Apertures
         Where, on the first frame of the run.
     masters : Masters
-        Calibration frames; what the recipe wants has been chosen before.
+        Calibration frames; what the recipe wants has been chosen before, what it names has been read.
     ccds : collection of str, optional
         CCDs to reduce, of those that have apertures and an extraction line; all of them by default. CCDs don't
         depend on each other: reduced apart they give the same rows.
-    readout, gain : Frame, optional
-        Frames of read noise (RMS ADU) and gain (electrons per ADU) in place of the recipe's numbers.
+    side_by_side : bool
+        Whether to measure each CCD in a thread of its own, where more than one core may be used. The rows are the same.
+
+    Raises
+    ------
+    BadInput
+        The recipe names a frame of read noise or gain, or bad pixels, which the masters lack.
 
     Notes
     -----
@@ -59,8 +68,7 @@ class Reducer:
         masters: Masters,
         *,
         ccds: Collection[str] | None = None,
-        readout: Frame | None = None,
-        gain: Frame | None = None,
+        side_by_side: bool = False,
     ) -> None:
         self._recipe = recipe
         self._apertures = {
@@ -69,14 +77,20 @@ class Reducer:
             if members and name in recipe.extraction and (ccds is None or name in ccds)
         }
         self._masters = masters
-        self._readout = _named(readout, recipe.calibration.readout_frame, "read noise")
-        self._gain = _named(gain, recipe.calibration.gain_frame, "gain")
+        for kind, name in recipe.named_files().items():
+            if getattr(masters, kind) is None:
+                raise BadInput(f"the recipe names {name} for its {kind}, which was not given", file=name, remedy="give it")
         self._calibrator: Calibrator | None = None
+        self._defects: dict[tuple[str, str], NDArray[np.uint8]] = {}
         self._geometries: list[Geometry] = []
         self._setups: dict[str, Setup] = {}
-        self._memory: dict[np.dtype[Any], tuple[TrackMemory, ExtractionMemory]] = {}
+        # groups of blended stars need memory by the size of the window, which is not spent for each CCD
+        self._side_by_side = side_by_side and len(self._apertures) > 1 and not recipe.psf_photom.use_psf
+        self._memory: dict[tuple[np.dtype[Any], str], tuple[TrackMemory, ExtractionMemory]] = {}
 
-    def reduce_range(self, frames: Iterable[Frame], state: State | None = None) -> tuple[Measurements, State, list[Note]]:
+    def reduce_range(
+        self, frames: Iterable[Frame], state: State | None = None, radii: list[RadiusRows] | None = None
+    ) -> tuple[Measurements, State, list[Note]]:
         """Measure some successive frames.
 
         Parameters
@@ -85,6 +99,8 @@ class Reducer:
             Frames that follow each other; the first of the run, or those after the frames that gave `state`.
         state : State, optional
             What the range before ended with; None for the start of the run.
+        radii : list of arrays of dtype `RADIUS`, optional
+            What the recipe's further radii gave is added here, a row for each beside each row of the measurements.
 
         Returns
         -------
@@ -104,31 +120,38 @@ class Reducer:
         notes = Notes()
         before = dict(state.ccds) if state is not None else {}
         followers: dict[str, Follower] = {}
-        start = state.start if state is not None else None
         tables, block, since = [], 0, 0
-        for whole in frames:
-            frame = trim(whole, self._recipe.trim.columns, self._recipe.trim.rows)
-            if self._calibrator is None:
-                self._calibrator = self._prepare(frame, notes)
-            for name, ccd in frame.ccds.items():
-                if name not in self._apertures or not ccd.data_ok or not ccd.windows:
-                    continue
-                if name not in followers:
-                    followers[name] = self._follow(name, ccd, before.get(name), self._calibrator, notes)
-                follower = followers[name]
-                if self._recipe.parity:
-                    follower.start = start or follower.start
-                follower.measure(frame.number, ccd, block)
-                if self._recipe.parity:
-                    start = follower.start
-                block += 1
-            since += 1
-            if since == _CHUNK:
-                tables.append(collect(followers.values(), self._recipe.monitor, notes))
-                block = since = 0
+        with self._measuring(state.start if state is not None else None) as measuring:
+            for whole in frames:
+                frame = trim(whole, self._recipe.trim.columns, self._recipe.trim.rows)
+                if self._calibrator is None:
+                    self._calibrator = self._prepare(frame, notes)
+                for name, ccd in frame.ccds.items():
+                    if name not in self._apertures or not ccd.data_ok or not ccd.windows:
+                        continue
+                    if name not in followers:
+                        followers[name] = self._follow(name, ccd, before.get(name), self._calibrator, notes)
+                    measuring.measure(followers[name], frame.number, ccd, block)
+                    block += 1
+                measuring.end_frame()
+                since += 1
+                if since == _CHUNK:
+                    measuring.settle()
+                    if radii is not None:
+                        radii += collect_radii(followers.values())
+                    tables.append(collect(followers.values(), self._recipe.monitor, notes))
+                    block = since = 0
+            start = measuring.settle()
+        if radii is not None:
+            radii += collect_radii(followers.values())
         tables.append(collect(followers.values(), self._recipe.monitor, notes))
         after = before | {name: follower.state for name, follower in followers.items()}
         return np.concatenate(tables), State(after, start), notes.list()
+
+    def _measuring(self, start: Start | None) -> OneByOne | SideBySide:
+        if self._side_by_side and len(os.sched_getaffinity(0)) > 1:
+            return SideBySide(start, shared=self._recipe.parity)
+        return OneByOne(start, shared=self._recipe.parity)
 
     def _prepare(self, first: Frame, notes: Notes) -> Calibrator:
         """Prepare masters for the format of the data."""
@@ -142,14 +165,18 @@ class Reducer:
         calibrator = Calibrator(
             self._masters,
             first,
-            readout=self._readout or _level(recipe, first, "readout"),
-            gain=self._gain or _level(recipe, first, "gain"),
+            readout=_level(recipe, first, "readout"),
+            gain=_level(recipe, first, "gain"),
             crop=c.crop,
             demask=mask.demask,
             dthresh=mask.dthresh,
             nhalf=c.nhalf,
             fringe_limits=None if recipe.parity else (c.rmin, c.rmax),
+            overscan=recipe.pixels.overscan,
         )
+        if self._masters.defects is not None:
+            moderate = recipe.pixels.severity == "moderate"
+            self._defects = defect_masks(self._masters.defects, first, moderate=moderate, notes=calibrator.notes)
         notes.extend(Note(kind="calibration", text=text) for text in calibrator.notes)
         for name in self._apertures:
             if recipe.detectors[name].saturation is None:
@@ -197,34 +224,42 @@ class Reducer:
         return Follower(setup, before, _CHUNK)
 
     def _set_up(self, name: str, ccd: CCD, windows: tuple[str | None, ...], calibrator: Calibrator) -> Setup:
-        used = [label for label in ccd.windows if label in windows]
-        pixels = PixelTable(name, ccd, used, calibrator)
-        if pixels.dtype not in self._memory:
-            self._memory[pixels.dtype] = make_memory(self._recipe, self._geometries, pixels.dtype)
+        tracking, stars = track_settings(self._recipe), make_stars(self._apertures[name])
+        used = [label for label in ccd.windows if tracking.recover or label in windows]
+        pixels = PixelTable(name, ccd, used, calibrator, self._marking(name, used))
+        memory = pixels.dtype, name if self._side_by_side else ""
+        if memory not in self._memory:
+            most = max(map(len, self._apertures.values()))
+            self._memory[memory] = make_memory(self._recipe, self._geometries, most, pixels.dtype)
         blend = blend_settings(self._recipe)
         noffsets = self._recipe.apertures.fit_ndiv * max((max(g.xbin, g.ybin) for g in self._geometries), default=1)
         return Setup(
             name=name,
-            tracking=track_settings(self._recipe),
+            tracking=tracking,
             extraction=extraction_settings(self._recipe, name),
-            stars=make_stars(self._apertures[name]),
+            stars=stars,
             pixels=pixels,
-            windows=np.array([-1 if label is None else used.index(label) for label in windows], np.int64),
-            memory=self._memory[pixels.dtype],
+            windows=tuple(used),
+            memory=self._memory[memory],
             blend=None if blend is None else (blend, make_blend_memory(len(self._apertures[name]), max(1, noffsets))),
+            recovery=Recovery(name, calibrator, stars.reference, tracking.search_half_width)
+            if tracking.recover and tracking.moving and stars.reference.any()
+            else None,
         )
+
+    def _marking(self, name: str, labels: list[str]) -> Marking | None:
+        """What makes the pixels of a CCD bad; None where nothing does."""
+        pixels = self._recipe.pixels
+        if not (self._defects or pixels.saturated or pixels.cosmic_rays):
+            return None
+        defects = {label: self._defects[name, label] for label in labels if (name, label) in self._defects}
+        return Marking(defects, self._recipe.detectors[name].saturation if pixels.saturated else None)
 
 
 def _window_of(aperture: Aperture, ccd: CCD) -> str | None:
     """First window of the CCD, in the order of the data, in which an aperture lies."""
     inside = (label for label, window in ccd.windows.items() if window.geometry.distance(aperture.x, aperture.y) > 0.0)
     return next(inside, None)
-
-
-def _named(frame: Frame | None, name: str, what: str) -> Frame | None:
-    if frame is None and name:
-        raise BadInput(f"the recipe names {name} for the {what}, which was not given", file=name, remedy="give the frame")
-    return frame
 
 
 def _level(recipe: Recipe, first: Frame, what: str) -> float | Frame:

@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 
 from roque.errors import BadInput
 from roque.photometry.apertures import Aperture
-from roque.photometry.kernels.tracking import DX, DY, NCCD, NVALUES, RSKY1, RSKY2, RTARG, X, Y
+from roque.photometry.kernels.followed import DX, DY, NCCD, NVALUES, RSKY1, RSKY2, RTARG, X, Y
+from roque.photometry.pattern import Pattern
 from roque.photometry.recipe import Recipe
 
 __all__ = ["CcdState", "State", "first_state"]
 
 Floats = NDArray[np.float64]
 
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,17 +32,20 @@ class CcdState:
     apertures : tuple of str
         Labels of the apertures that the rows of `values` belong to.
     windows : tuple of (str or None)
-        Window of each aperture, chosen once; None where it lies in none.
+        Window of each aperture; None where it lies in none.
     values : array of float64, shape (apertures, NVALUES)
-        Positions, radii, last fit: columns as in `roque.photometry.kernels.tracking`.
+        Positions, radii, last fit: columns as in `roque.photometry.kernels.followed`.
     shape : array of float64, shape (NCCD,)
-        Mean FWHM and beta of the last frame, start values of fits.
+        Mean FWHM and beta of the last frame, start values of fits, frames since it was sure where the field is.
+    pattern : Pattern, optional
+        Stars of the CCD by which the field is found again.
     """
 
     apertures: tuple[str, ...]
     windows: tuple[str | None, ...]
     values: Floats
     shape: Floats
+    pattern: Pattern | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,6 +72,7 @@ class State:
                 "windows": list(ccd.windows),
                 "values": [[_to_json(v) for v in row] for row in ccd.values.tolist()],
                 "shape": [_to_json(v) for v in ccd.shape.tolist()],
+                "pattern": None if ccd.pattern is None else [ccd.pattern.stars.tolist(), list(ccd.pattern.anchor)],
             }
             for name, ccd in self.ccds.items()
         }
@@ -92,6 +97,7 @@ class State:
                     tuple(ccd["windows"]),
                     np.array([[_from_json(v) for v in row] for row in ccd["values"]], np.float64).reshape(-1, NVALUES),
                     np.array([_from_json(v) for v in ccd["shape"]], np.float64).reshape(NCCD),
+                    _pattern(ccd["pattern"]),
                 )
                 for name, ccd in made["ccds"].items()
             }
@@ -107,8 +113,15 @@ def first_state(apertures: Mapping[str, Aperture], windows: Sequence[str | None]
     for k, aperture in enumerate(apertures.values()):
         values[k, [X, Y, RTARG, RSKY1, RSKY2]] = aperture.x, aperture.y, aperture.rtarg, aperture.rsky1, aperture.rsky2
         values[k, [DX, DY]] = 0.0
-    shape = np.array([-1.0, -1.0, recipe.apertures.fit_fwhm, recipe.apertures.fit_beta])
+    shape = np.array([-1.0, -1.0, recipe.apertures.fit_fwhm, recipe.apertures.fit_beta, 0.0])
     return CcdState(tuple(apertures), tuple(windows), values, shape)
+
+
+def _pattern(made: Any) -> Pattern | None:
+    if made is None:
+        return None
+    stars, (x, y) = made
+    return Pattern(np.array(stars, np.float64).reshape(-1, 3), (float(x), float(y)))
 
 
 def _to_json(value: float) -> float | str | None:

@@ -181,5 +181,6 @@ def _fit_one(
     sky = float(np.median(part))
     memory.start[:] = sky, float(target["peak"]) - sky, x, y, max(float(target["fwhm"]), _LEAST_FWHM), beta
     levels = np.full(part.size, noise, np.float32), np.full(part.size, search.gain, np.float32)
-    status: int = fit_star(settings, part, part, *levels, g.x(0), g.y(0), g.xbin, g.ybin, g.nx, g.ny, memory)
+    bad = np.zeros(part.size, np.uint8)
+    status: int = fit_star(settings, part, part, *levels, bad, g.x(0), g.y(0), g.xbin, g.ybin, g.nx, g.ny, memory)
     return status

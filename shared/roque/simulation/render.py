@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from roque.compiling import njit
 from roque.simulation.layout import Patch
 from roque.simulation.plan import Detector
 

@@ -21,7 +21,7 @@ def calibrated(pixels, window, box, scale):
     """Raw, less bias, processed, R and G of a box."""
     patch = make_patch((box.x1 - box.x0) * (box.y1 - box.y0), pixels.dtype)
     calibrate_box(pixels.table, window, np.array([box.x0, box.y0, box.x1 - box.x0, box.y1 - box.y0]), scale, patch)
-    return [plane.reshape(box.y1 - box.y0, box.x1 - box.x0) for plane in patch]
+    return [plane.reshape(box.y1 - box.y0, box.x1 - box.x0) for plane in patch[:5]]
 
 
 @pytest.mark.parametrize(("run", "demask"), [("run0004", False), ("run0005", False), ("run0011", False), ("run0004", True)])

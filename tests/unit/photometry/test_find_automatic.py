@@ -10,7 +10,8 @@ from roque.calibration.apply import Calibrator, Masters
 from roque.errors import BadInput
 from roque.frames import CCD, Frame, Geometry, Window
 from roque.photometry.apertures import dumps, loads
-from roque.photometry.automatic import automatic_apertures, frames_needed
+from roque.photometry.automatic import automatic_apertures
+from roque.photometry.beginning import frames_needed
 
 WINDOW = Geometry(101, 51, 1, 1, 200, 180)
 FWHM = 4.0

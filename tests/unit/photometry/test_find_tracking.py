@@ -148,6 +148,7 @@ def test_who_agrees(strict, shifts, missing, agreed, disagreeing):
 def test_the_mean_shift_is_weighted_by_the_errors_of_each_coordinate():
     shifts, errors = np.array([(1.0, 2.0), (4.0, 8.0), (9.0, 9.0)]), np.array([(0.1, 0.2), (0.2, 0.1), (1.0, 1.0)])
     outcomes = np.array([OK, OK, NO_PEAK])
-    x, y = mean_shift(np.ones(3, bool), shifts, errors, outcomes)
+    x, y, error = mean_shift(np.ones(3, bool), shifts, errors, outcomes)
     weights = errors[:2] ** -2.0
     assert (x, y) == pytest.approx(tuple((shifts[:2] * weights).sum(axis=0) / weights.sum(axis=0)))
+    assert error == pytest.approx(math.sqrt((1.0 / weights.sum(axis=0)).sum()))

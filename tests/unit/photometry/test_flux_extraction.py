@@ -27,6 +27,8 @@ def settings(**changes):
         "nonlinear": 50000.0,
         "saturation": 60000.0,
         "ndiv": 0,
+        "further": np.zeros(0),
+        "rays": False,
     }
     return ExtractionSettings(**(values | changes))
 
@@ -40,7 +42,7 @@ def patch():
     deb = rng.poisson(light).astype(np.float32) + rng.normal(0.0, 3.0, light.shape).astype(np.float32)
     flat = rng.normal(1.0, 0.02, light.shape).astype(np.float32)
     planes = (deb + 300.0, deb, deb / flat, np.float32(3.0) / flat, np.float32(1.2) * flat)
-    return Patch(*(np.ascontiguousarray(plane, np.float32).ravel() for plane in planes))
+    return Patch(*(np.ascontiguousarray(plane, np.float32).ravel() for plane in planes), np.zeros(NX * NY, np.uint8))
 
 
 def grid():
@@ -51,12 +53,12 @@ def measure(s, patch, x, y, radii, *, mask=(), extra=(), mfwhm=4.7, mbeta=-1.0):
     memory = make_extraction_memory(NX * NY, 8, np.dtype(np.float32))
     arrays = np.array(mask, float).reshape(-1, 3), np.array(extra, float).reshape(-1, 2)
     extract(s, patch, XFIRST, YFIRST, XBIN, YBIN, NX, NY, x, y, np.array(radii, float), *arrays, mfwhm, mbeta, memory)
-    return memory.result.copy(), memory.numbers.copy()
+    return memory.result[:4].copy(), memory.numbers.copy()
 
 
 def reference(s, patch, x0, y0, radii, *, mask=(), extra=(), mfwhm=4.7, mbeta=-1.0):
     """Counts, error, sky, its error, sky pixels, peak: as the specification has it, with numpy."""
-    raw, deb, proc, R, G = (plane.reshape(NY, NX) for plane in patch)
+    raw, deb, proc, R, G = (plane.reshape(NY, NX) for plane in patch[:5])
     x, y = grid()
     dx, dy = x - x0, y - y0
     r = np.hypot(dx, dy)

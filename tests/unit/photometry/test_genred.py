@@ -71,7 +71,48 @@ def test_another_instrument_is_described_in_numbers():
     assert file.text("light", "plot").split()[1:3] == ["1", "!"]
 
 
-@pytest.mark.parametrize("values", [{"preset": None}, {"seeing": 0.0}, {"apertures": {"1": {}}}])
+def test_a_seeing_of_zero_without_a_template_is_the_usual_one():
+    assert made(seeing=0.0, worst=0.0, binning=4)[0] == made(seeing=1.5, worst=4.0, binning=1)[0]
+
+
+def test_plots_and_monitored_apertures_of_a_template_are_kept_where_their_apertures_are_there():
+    text, _ = made(apertures={"1": {"1": STAR, "2": STAR, "4": STAR}, "2": {"1": STAR}, "3": {"1": STAR, "2": STAR}})
+    old = text.replace("plot = 3 1 2 0 1 blue !", "plot = 3 1 2 0.5 2 pink red").replace("demask = no", "demask = yes")
+    old = old.replace("plot = 1 1 2 0 1 red !", "plot = 1 4 2 0 1 red !")
+    written, file = made(None, template=loads(old))
+    assert list(file.sections["extraction"]) == ["1", "3"]
+    assert [entry.text for entry in file.entries("light", "plot")] == ["3 1 2 0.5 2 pink red"]
+    assert [entry.text for entry in file.entries("transmission", "plot")] == ["1 2 red !", "3 2 blue !"]
+    assert [entry.text for entry in file.entries("seeing", "plot")] == ["1 2 red !", "3 2 blue !"]  # as of the transmission
+    assert "position" not in file.sections  # it showed CCD 2
+    assert list(file.sections["monitor"]) == ["1", "2", "4"]
+    assert file.flag("focal_mask", "demask")
+    assert "skipbadt = True" in written  # in the words in which the HiPERCAM pipeline repeats it
+
+
+def test_light_curves_are_plotted_even_if_the_template_plots_none_that_is_there():
+    text, _ = made(apertures={"1": {"5": STAR}, "3": {"5": STAR}})
+    _, file = made(None, template=loads(text))
+    assert [entry.text for entry in file.entries("light", "plot")] == ["1 1 2 0 1 red !", "3 1 2 0 1 blue !"]
+
+
+def test_ccds_without_an_extraction_line_in_the_template_are_left_out():
+    text, _ = made()
+    both = {"2": {"1": STAR}, "3": {"1": STAR, "2": STAR}}
+    assert list(made(None, both, loads(text))[1].sections["extraction"]) == ["3"]
+    with pytest.raises(BadInput, match="extraction line"):
+        made(None, {"2": {"1": STAR}}, loads(text))
+
+
+def test_ccds_of_other_instruments_have_the_colours_of_the_hipercam_pipeline():
+    preset = other_preset([4e4] * 6, [6e4] * 6, scale=0.5, readout="3.0", gain="2.0", position="2")
+    _, file = made(preset, {ccd: {"1": STAR, "2": STAR} for ccd in "123456"})
+    colours = [entry.text.split()[5] for entry in file.entries("light", "plot")]
+    assert colours == ["green", "blue", "red", "orange", "purple", "black"]
+    assert file.text("position", "plot") == "2 2 black !"
+
+
+@pytest.mark.parametrize("values", [{"preset": None}, {"apertures": {"1": {}}}])
 def test_too_little_to_go_by_is_refused(values):
     with pytest.raises(BadInput):
         made(**values)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import platform
+
 import numpy as np
 import pytest
 from numba import njit
 
 from roque.frames import Geometry
 from roque.photometry.kernels import compiled
-from roque.photometry.kernels.elementary import exponential, logarithm
+from roque.photometry.kernels.elementary import exponential, exponential_of_product, logarithm, logarithm_parts, square
 from roque.photometry.kernels.search import median
 from roque.photometry.kernels.sums import make_sum_memory, mean_and_rms, pairwise_sum
 from roque.photometry.kernels.windows import cut_box, make_table, set_geometry
@@ -34,6 +37,33 @@ def test_the_exponential_is_right_to_two_units_in_the_last_place():
     x = np.linspace(-707.0, 707.0, 5001)
     np.testing.assert_allclose(all_exponentials(x), np.exp(x), rtol=4.5e-16, atol=0)
     assert all_exponentials(np.array([0.0]))[0] == 1.0
+
+
+@njit
+def all_powers(x, y):
+    made = np.zeros(x.size)
+    for i in range(x.size):
+        high, low = logarithm_parts(x[i])
+        made[i] = exponential_of_product(y[i], high, low)
+    return made
+
+
+@njit
+def all_squares(x):
+    return np.array([square(value) for value in x])
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the bits are those of the GNU C library")
+def test_logarithms_exponentials_powers_and_squares_are_the_librarys_to_the_bit():
+    rng = np.random.default_rng(4)
+    x = np.concatenate(
+        [1.0 + 10.0 ** rng.uniform(-15, 2, 50000), rng.uniform(1.0, 1.2, 20000), 10.0 ** rng.uniform(0, 30, 20000)]
+    )
+    y = -rng.uniform(0.01, 9.0, x.size)
+    np.testing.assert_array_equal(all_logarithms(x), [math.log(v) for v in x])
+    np.testing.assert_array_equal(all_powers(x, y), [math.pow(*v) for v in zip(x, y, strict=True)])
+    np.testing.assert_array_equal(all_exponentials(55.0 * y), [math.exp(v) for v in 55.0 * y])
+    np.testing.assert_array_equal(all_squares(1.0 / x), [math.pow(v, 2.0) for v in 1.0 / x])
 
 
 def test_the_exponential_of_hopeless_arguments_stays_finite():

@@ -9,6 +9,8 @@ from roque.calibration.apply import Masters
 from roque.frames import CCD, Frame, Geometry, Window
 from roque.photometry.apertures import Aperture
 from roque.photometry.flags import Flag
+from roque.photometry.kernels.followed import BETA_A, BETA_ERROR, FWHM_A, FWHM_ERROR, NVALUES
+from roque.photometry.kernels.shape import mean_shape
 from roque.photometry.recipe import Recipe
 from roque.photometry.recipe_sections import Detector, Extraction, PsfPhotometry, Radius, Tracking
 from roque.photometry.reduce import Reducer
@@ -91,7 +93,7 @@ def test_a_single_star_has_the_flux_it_was_made_with(method, profile, background
     star = (100.2, 40.6, 30_000.0)
     rows = measured([star], recipe(method=method, background=background), profile=profile)
     check(rows["1"], star[2])
-    reference = rows["r"]["counts"]  # its errors do not know that the shape comes from itself
+    reference = rows["r"]["counts"]  # its errors are those of ratios: what the shape does to all stars alike is not in them
     assert abs(reference.mean() - REFERENCE[2]) < 0.01 * REFERENCE[2]
     assert reference.std() < 2.0 * rows["r"]["countse"].mean()
 
@@ -110,6 +112,37 @@ def test_both_stars_of_a_pair_have_theirs(separation, magnitudes):
     counts = rows["2"]["counts"]
     assert abs(counts.mean() - faint[2]) < 3.5 * counts.std() / np.sqrt(FRAMES) + 0.01 * faint[2] + share * bright[2]
     assert rows["2"]["countse"].mean() < 1.4 * counts.std()
+
+
+def test_errors_are_those_of_ratios_also_for_the_star_that_makes_the_shape():
+    # the shape comes from the reference alone: how well it is known changes the fluxes of all stars by one factor
+    bright = (100.2, 40.6, 350_000.0)
+    rows = measured([bright], recipe(), number=240)
+    reference, star = rows["r"], rows["1"]
+    ratio = reference["counts"] / star["counts"]
+    error = ratio * np.hypot(reference["countse"] / reference["counts"], star["countse"] / star["counts"])
+    chi = np.sum(((ratio - ratio.mean()) / error) ** 2) / (len(ratio) - 1)
+    assert abs(chi - 1.0) < 3.0 * np.sqrt(2.0 / len(ratio))
+    common = np.corrcoef(reference["counts"], star["counts"])[0, 1]
+    assert common > 0.3
+    assert reference["counts"].std() > 1.2 * reference["countse"].mean()
+
+
+def test_the_fit_of_a_faint_star_with_wide_wings_does_not_make_the_shape():
+    values = np.full((3, NVALUES), np.nan)
+    values[0, [FWHM_A, FWHM_ERROR, BETA_A, BETA_ERROR]] = 5.0, 0.02, 3.0, 0.05  # bright
+    values[1, [FWHM_A, FWHM_ERROR, BETA_A, BETA_ERROR]] = 4.0, 0.5, 1.01, 0.03  # faint
+    ccd = np.array([4.9, 1.5, 5.0, 3.0])
+    fwhm, beta = mean_shape(False, values, ccd)
+    assert fwhm == pytest.approx(5.0, abs=0.01)
+    assert beta == pytest.approx(3.0, abs=0.2)
+    assert mean_shape(True, values, ccd) == (4.9, 1.5)  # in parity as logs have it
+
+
+def test_without_a_fit_the_shape_is_that_of_the_frame():
+    nothing = np.full((2, NVALUES), np.nan)
+    assert mean_shape(False, nothing, np.array([-1.0, -1.0, 5.0, 3.0])) == (-1.0, -1.0)
+    assert np.isnan(mean_shape(False, nothing, np.array([np.nan, np.nan, 5.0, 3.0]))).all()
 
 
 def test_apertures_measure_both_stars_together_where_fits_do_not():

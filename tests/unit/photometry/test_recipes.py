@@ -11,6 +11,7 @@ from roque.errors import BadInput
 from roque.photometry.apertures import Aperture, read_apertures
 from roque.photometry.recipe import Recipe
 from roque.photometry.recipe_files import aperture_file, calibration_names
+from roque.photometry.recipe_sections import Pixels
 from roque.photometry.reduce_file import loads, read_reduce_file
 
 
@@ -150,6 +151,14 @@ def test_plot_lines_name_what_there_is(recipe):
     assert file.text("calibration", "bias") == ""
 
 
+def test_a_reduce_file_names_no_flag_and_no_parameter_that_the_pipeline_does_not_know(recipe):
+    apertures = {"2": {"x": Aperture(1.0, 1.0, 1.0, 2.0, 3.0)}}
+    watched = recipe.changed({"monitor": {"x": ["LOST", "NO_EXTRACTION", "RECOVERED"]}, "apertures.recover": True})
+    file = loads(watched.to_reduce_file(apertures, "my.ape"), apertures)
+    assert file.text("monitor", "x") == "NO_EXTRACTION"
+    assert not file.entries("apertures", "recover")
+
+
 def test_without_levels_nothing_is_flagged(peer):
     text = (peer / "A_moffat.red").read_text().replace("warn = 3 50000 64000\n", "")
     recipe = Recipe.from_reduce_file(loads(text))
@@ -167,6 +176,19 @@ def test_frames_of_read_noise_and_gain_are_named(peer):
     recipe = Recipe.from_reduce_file(loads(text))
     assert recipe.calibration.readout_frame == "noise.hcm"
     assert recipe.calibration.gain_frame == "gains.hcm"
+
+
+def test_a_reduce_file_may_say_which_pixels_are_left_out(peer):
+    text = (peer / "A_moffat.red").read_text()
+    assert Recipe.from_reduce_file(loads(text)).pixels == Pixels()
+    said = f"{text}\n[pixels]\ndefects = bad.dft\nsaturated = yes\noverscan = level\n"
+    recipe = Recipe.from_reduce_file(loads(said))
+    assert recipe.pixels == Pixels(defects="bad.dft", saturated=True, overscan="level")
+    apertures = read_apertures(peer / "A.ape")
+    assert Recipe.from_reduce_file(loads(recipe.to_reduce_file(apertures, "A.ape"))).pixels == recipe.pixels
+    for wrong, where in (("saturated = 7", "saturated"), ("dust = yes", "dust"), ("severity = mild", "severity")):
+        with pytest.raises(BadInput, match=where):
+            Recipe.from_reduce_file(loads(f"{text}\n[pixels]\n{wrong}\n"))
 
 
 @pytest.mark.parametrize("value", ["!", "-3.0", ""])

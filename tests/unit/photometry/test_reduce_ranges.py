@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -114,3 +117,59 @@ def test_something_else_than_a_state_is_refused(run, damage):
     _, state, _ = Reducer(recipe, apertures, masters).reduce_range(frames[:2])
     with pytest.raises(BadInput, match="state"):
         State.from_dict(state.to_dict() | damage)
+
+
+@pytest.fixture
+def two_cores(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+
+
+@pytest.mark.parametrize("changes", [
+    {},
+    {"parity": False},
+    {"apertures.fit_method": "gaussian"},
+    {"apertures.fit_fwhm_fixed": True, "extraction.*.resize": "fixed"},
+    {"apertures.location": "fixed", "extraction.*.resize": "fixed"},
+    {"apertures.fit_height_min_nrf": 5000.0},  # most stars are lost in most frames, and begin anew from what CCDs share
+])  # fmt: skip
+def test_ccds_side_by_side_give_the_bits_of_one_after_another(run, changes, two_cores):
+    recipe, apertures, masters, frames = run
+    recipe = recipe.changed(changes)
+    rows, state, notes = Reducer(recipe, apertures, masters).reduce_range(frames)
+    threads = Reducer(recipe, apertures, masters, side_by_side=True)
+    together, last, told = threads.reduce_range(frames)
+    assert together.tobytes() == rows.tobytes()
+    assert json.dumps(last.to_dict()) == json.dumps(state.to_dict())
+    assert told == notes
+    parts, last = in_ranges(lambda: threads, frames, 5)
+    assert parts.tobytes() == rows.tobytes()
+    assert json.dumps(last.to_dict()) == json.dumps(state.to_dict())
+
+
+def test_of_ccds_side_by_side_the_first_error_in_the_run_is_told(run, two_cores):
+    recipe, apertures, masters, frames = run
+    first, *_, last = frames[0].ccds
+    broken = [*frames[:9], *(_renamed(frame, last) for frame in frames[9:])]
+    broken[12:] = [_renamed(frame, first) for frame in broken[12:]]
+    places = []
+    for side_by_side in (False, True):
+        with pytest.raises(BadInput, match="not that of the first frame") as caught:
+            Reducer(recipe, apertures, masters, side_by_side=side_by_side).reduce_range(broken)
+        places.append(caught.value.place)
+    assert places[0] == places[1]
+    assert places[0].startswith(f"CCD {last},")
+
+
+def test_one_core_is_not_given_threads(run, monkeypatch):
+    recipe, apertures, masters, frames = run
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    seen = set()
+    watched = (seen.update(thread.name for thread in threading.enumerate()) or frame for frame in frames)
+    Reducer(recipe, apertures, masters, side_by_side=True).reduce_range(watched)
+    assert not any(name.startswith("ccd") for name in seen)
+
+
+def _renamed(frame, name):
+    """A frame with other names of the windows of a CCD."""
+    ccd = frame.ccds[name]
+    return replace(frame, ccds=frame.ccds | {name: replace(ccd, windows={f"no {k}": w for k, w in ccd.windows.items()})})

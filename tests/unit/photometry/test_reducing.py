@@ -269,11 +269,20 @@ def test_frames_of_read_noise_and_gain_take_the_place_of_numbers():
     named = recipe(**{"calibration.readout_frame": "r.hcm", "calibration.gain_frame": "g.hcm"}).changed(
         {"detectors.*.readout": 99.0, "detectors.*.gain": 99.0}
     )
-    given, _, _ = reduce(apertures, [frame(1)], named, readout=noise, gain=gain)
+    given, _, _ = reduce(apertures, [frame(1)], named, Masters(readout=noise, gain=gain))
     numbers, _, _ = reduce(apertures, [frame(1)])
     assert given.tobytes() == numbers.tobytes()
-    with pytest.raises(BadInput, match=r"r\.hcm for the read noise"):
-        reduce(apertures, [frame(1)], named, gain=gain)
+    with pytest.raises(BadInput, match=r"r\.hcm for its readout"):
+        reduce(apertures, [frame(1)], named, Masters(gain=gain))
+    del noise.ccds["1"].windows["B"]
+    for crop, said in ((True, "window"), (False, "lacks it")):
+        with pytest.raises(BadInput, match=f"read noise.*{said}") as told:
+            reduce(apertures, [frame(1)], named.changed({"calibration.crop": crop}), Masters(readout=noise, gain=gain))
+        assert told.value.place == "CCD 1, window B"
+    del noise.ccds["1"]
+    with pytest.raises(BadInput, match="read noise") as told:
+        reduce(apertures, [frame(1)], named, Masters(readout=noise, gain=gain))
+    assert told.value.place == "CCD 1, window A"
 
 
 def test_a_dark_needs_an_exposure():

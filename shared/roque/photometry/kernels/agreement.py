@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roque.photometry.kernels.compiled import kernel
+from roque.photometry.kernels.elementary import square
 from roque.photometry.kernels.outcome import OK, REFERENCES_DISAGREE
 
 __all__ = ["agree", "mean_shift"]
@@ -74,15 +75,15 @@ def agree(strict: bool, limit: float, reference: Bools, shifts: Floats, outcomes
 
 
 @kernel
-def mean_shift(reference: Bools, shifts: Floats, errors: Floats, outcomes: Integers) -> tuple[float, float]:
-    """Mean shift of the references that were found, weighted by ``1/error**2`` of each coordinate; unbinned pixels."""
+def mean_shift(reference: Bools, shifts: Floats, errors: Floats, outcomes: Integers) -> tuple[float, float, float]:
+    """Mean shift of the references that were found, by ``1/error**2`` of each coordinate, and its error; unbinned pixels."""
     xsum, xweight, ysum, yweight = 0.0, 0.0, 0.0, 0.0
     for k in range(reference.size):
         if reference[k] and outcomes[k] == OK:
-            weight = 1.0 / errors[k, 0] ** 2
+            weight = 1.0 / square(errors[k, 0])
             xsum += weight * shifts[k, 0]
             xweight += weight
-            weight = 1.0 / errors[k, 1] ** 2
+            weight = 1.0 / square(errors[k, 1])
             ysum += weight * shifts[k, 1]
             yweight += weight
-    return xsum / xweight, ysum / yweight
+    return xsum / xweight, ysum / yweight, math.sqrt(1.0 / xweight + 1.0 / yweight)

@@ -214,9 +214,9 @@ def _equations(
                     abs(x - start[2 + 3 * k]) <= (settings.half_width + 0.5) * xbin
                     and abs(y - start[3 + 3 * k]) <= (settings.half_width + 0.5) * ybin
                 )
-            if not inside:
-                continue
             pixel = j * nx + i
+            if not inside or patch.bad[pixel]:
+                continue
             model = parameters[0]
             row[0] = 1.0
             for k in range(stars):

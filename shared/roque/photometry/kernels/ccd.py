@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from roque.photometry.flags import Flag
 from roque.photometry.kernels.compiled import kernel
+from roque.photometry.kernels.doubts import CERTAIN, tracking_flags
 from roque.photometry.kernels.extraction import ExtractionMemory, ExtractionSettings, extract, resize
-from roque.photometry.kernels.tracking import (
+from roque.photometry.kernels.followed import (
     BETA_A,
     MBETA,
     MFWHM,
@@ -22,8 +23,10 @@ from roque.photometry.kernels.tracking import (
     TrackSettings,
     X,
     Y,
-    move_apertures,
 )
+from roque.photometry.kernels.radii import forgo, sweep
+from roque.photometry.kernels.shape import mean_shape
+from roque.photometry.kernels.tracking import move_apertures
 from roque.photometry.kernels.windows import calibrate_box, cut_box
 
 __all__ = ["COUNTS_COLUMN", "NFLOATS", "NINTEGERS", "Rows", "make_rows", "measure_ccd"]
@@ -36,7 +39,7 @@ COUNTS_COLUMN = 10
 NFLOATS = 14
 NINTEGERS = 4
 
-_NO_FWHM, _NO_EXTRACTION, _LOST = int(Flag.NO_FWHM), int(Flag.NO_EXTRACTION), int(Flag.LOST)
+_NO_FWHM, _NO_EXTRACTION = int(Flag.NO_FWHM), int(Flag.NO_EXTRACTION)
 
 
 class Rows(NamedTuple):
@@ -46,15 +49,26 @@ class Rows(NamedTuple):
     integers: Integers
     outcomes: Integers
     details: Floats
+    lost: Floats
+    """Share of the light of a star, by its profile, on pixels left out of its aperture."""
+    radius: Floats
+    """Further radii, unbinned pixels; NaN where nothing was measured: shape (frames, apertures, radii)."""
+    radius_floats: Floats
+    """Of each of them counts, countse, sky, skye, and the share of light lost."""
+    radius_integers: Integers
 
 
-def make_rows(frames: int, apertures: int) -> Rows:
-    """Allocate rows for a number of frames."""
+def make_rows(frames: int, apertures: int, radii: int = 0) -> Rows:
+    """Allocate rows for a number of frames, with a number of further radii."""
     return Rows(
         np.zeros((frames, apertures, NFLOATS)),
         np.zeros((frames, apertures, NINTEGERS), np.int64),
         np.zeros((frames, apertures), np.int64),
         np.zeros((frames, apertures)),
+        np.zeros((frames, apertures)),
+        np.zeros((frames, apertures, radii)),
+        np.zeros((frames, apertures, radii, 5)),
+        np.zeros((frames, apertures, radii, NINTEGERS), np.int64),
     )
 
 
@@ -66,13 +80,14 @@ def measure_ccd(
     table: Integers,
     windows: Integers,
     scale: float,
+    answer: Floats,
     values: Floats,
     ccd: Floats,
     track_memory: TrackMemory,
     memory: ExtractionMemory,
     rows: Rows,
     t: int,
-) -> None:
+) -> int:
     """Move and measure all apertures of a CCD; row t of `rows` gets the results.
 
     Parameters
@@ -87,47 +102,59 @@ def measure_ccd(
         Window of each aperture in the table, -1 for none.
     scale : float
         Factor of the dark.
+    answer : array of float64
+        What is known of this frame beforehand, see `roque.photometry.kernels.followed`.
     values, ccd : array of float64
-        What is carried from frame to frame, see `roque.photometry.kernels.tracking`.
+        What is carried from frame to frame, see `roque.photometry.kernels.followed`.
     track_memory, memory : TrackMemory, ExtractionMemory
     rows : Rows
     t : int
+
+    Returns
+    -------
+    int
+        CERTAIN, or a doubt where doubts are asked for: nothing has been moved or measured then.
     """
-    move_apertures(tracking, stars, table, windows, scale, values, ccd, track_memory, rows.outcomes[t], rows.details[t])
+    doubt = move_apertures(
+        tracking, stars, table, windows, scale, answer, values, ccd, track_memory, rows.outcomes[t], rows.details[t]
+    )
+    if doubt != CERTAIN:
+        return doubt
     box, patch = track_memory.box, track_memory.patch
+    fwhm, beta = mean_shape(tracking.strict, values, ccd)
     for k in range(values.shape[0]):
         memory.result[:] = np.nan
+        memory.result[4] = 0.0
         memory.numbers[:] = 0
         x, y = values[k, X], values[k, Y]
         radii = values[k, RTARG : RSKY2 + 1]
         w = windows[k]
+        radius, floats, integers = rows.radius[t, k], rows.radius_floats[t, k], rows.radius_integers[t, k]
         if not resize(extraction, ccd[MFWHM], radii):
             memory.numbers[3] = _NO_FWHM
+            forgo(_NO_FWHM, radius, floats, integers)
         elif w < 0 or not cut_box(table, w, x, y, radii[2] + table[w, 2], radii[2] + table[w, 3], box):
             memory.numbers[3] = _NO_EXTRACTION
+            forgo(_NO_EXTRACTION, radius, floats, integers)
         else:
             calibrate_box(table, w, box, scale, patch)
-            xbin, ybin = table[w, 2], table[w, 3]
-            extract(
-                extraction,
-                patch,
-                table[w, 0] + xbin * (box[0] + 0.5) - 0.5,
-                table[w, 1] + ybin * (box[1] + 0.5) - 0.5,
-                xbin,
-                ybin,
-                box[2],
-                box[3],
-                x,
-                y,
-                radii,
-                stars.mask[stars.mask_first[k] : stars.mask_first[k + 1]],
-                stars.extra[stars.extra_first[k] : stars.extra_first[k + 1]],
-                ccd[MFWHM],
-                ccd[MBETA],
-                memory,
+            xbin, ybin, nx, ny = table[w, 2], table[w, 3], box[2], box[3]
+            xfirst = table[w, 0] + xbin * (box[0] + 0.5) - 0.5
+            yfirst = table[w, 1] + ybin * (box[1] + 0.5) - 0.5
+            mask = stars.mask[stars.mask_first[k] : stars.mask_first[k + 1]]
+            extra = stars.extra[stars.extra_first[k] : stars.extra_first[k + 1]]
+            level, rms, skye, nsky = extract(
+                extraction, patch, xfirst, yfirst, xbin, ybin, nx, ny, x, y, radii, mask, extra, fwhm, beta, memory
             )
-        if not tracking.strict and np.isnan(ccd[MFWHM]):
-            memory.numbers[3] |= _LOST
+            if len(radius) > 0:
+                sweep(
+                    extraction, patch, xfirst, yfirst, xbin, ybin, nx, ny, x, y, radii, mask, extra, ccd[MFWHM], fwhm, beta,
+                    level, rms, skye, nsky, memory, radius, floats, integers,
+                )  # fmt: skip
+        followed = tracking_flags(tracking, ccd, answer, rows.outcomes[t, k])
+        memory.numbers[3] |= followed
+        for i in range(len(radius)):
+            integers[i, 3] |= followed
         out = rows.floats[t, k]
         out[0], out[1], out[2], out[3] = ccd[MFWHM], ccd[MBETA], x, y
         for i in range(XE, BETA_A + 2):
@@ -135,3 +162,5 @@ def measure_ccd(
         for i in range(4):
             out[COUNTS_COLUMN + i] = memory.result[i]
             rows.integers[t, k, i] = memory.numbers[i]
+        rows.lost[t, k] = memory.result[4]
+    return CERTAIN

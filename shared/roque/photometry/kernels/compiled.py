@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from numba import njit, typeof
+from roque.compiling import njit, typeof
 
 __all__ = ["entry", "inlined", "inner", "kernel"]
 

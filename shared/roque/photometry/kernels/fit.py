@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from roque.photometry.kernels.compiled import inlined, inner, kernel
-from roque.photometry.kernels.dot import LANES
+from roque.photometry.kernels.compiled import inlined, kernel
+from roque.photometry.kernels.covariance import covariance
+from roque.photometry.kernels.lanes import WIDTH
 from roque.photometry.kernels.levmar import CONVERGED, EXHAUSTED, Problem, Solver, make_solver, minimise
 from roque.photometry.kernels.outcome import (
     FIT_COVARIANCE,
@@ -17,10 +18,10 @@ from roque.photometry.kernels.outcome import (
     FIT_FEW_PIXELS,
     FIT_NARROW_START,
     FIT_NOT_FINITE,
-    FIT_SINGULAR,
     OK,
 )
-from roque.photometry.kernels.profiles import BETA, FWHM, MOFFAT, NPARAMETERS, subgrid
+from roque.photometry.kernels.profiles import BETA, FWHM, LANES, MOFFAT, NPARAMETERS, RESIDUAL, subgrid
+from roque.photometry.kernels.sums import SumMemory, make_sum_memory, pairwise_sum
 
 __all__ = ["FitMemory", "FitSettings", "fit_star", "make_fit_memory"]
 
@@ -58,6 +59,9 @@ class FitMemory(NamedTuple):
     free: NDArray[np.int64]
     matrix: Floats
     inverse: Floats
+    pivots: NDArray[np.int64]
+    products: Floats
+    sums: SumMemory
 
 
 def make_fit_memory(npixels: int, noffsets: int) -> FitMemory:
@@ -68,7 +72,7 @@ def make_fit_memory(npixels: int, noffsets: int) -> FitMemory:
             x=np.zeros(padded),
             y=np.zeros(padded),
             data=np.zeros(padded),
-            weight=np.zeros(padded),
+            sigma=np.zeros(padded),
             xoffsets=np.zeros(noffsets),
             yoffsets=np.zeros(noffsets),
         ),
@@ -79,6 +83,9 @@ def make_fit_memory(npixels: int, noffsets: int) -> FitMemory:
         free=np.zeros(NPARAMETERS, np.int64),
         matrix=np.zeros((NPARAMETERS, NPARAMETERS)),
         inverse=np.zeros((NPARAMETERS, NPARAMETERS)),
+        pivots=np.zeros(NPARAMETERS, np.int64),
+        products=np.zeros((NPARAMETERS, WIDTH)),
+        sums=make_sum_memory(np.dtype(np.float64)),
     )
 
 
@@ -89,6 +96,7 @@ def fit_star(
     deb: Counts,
     R: Counts,
     G: Counts,
+    bad: NDArray[np.uint8],
     xfirst: float,
     yfirst: float,
     xbin: int,
@@ -105,6 +113,8 @@ def fit_star(
         How.
     proc, deb, R, G : array
         Processed counts, counts less bias, read noise and gain of the box, row after row.
+    bad : array of uint8
+        Not 0 where a pixel is left out.
     xfirst, yfirst : float
         Centre of the first pixel, unbinned pixels.
     xbin, ybin, nx, ny : int
@@ -127,9 +137,10 @@ def fit_star(
     start, parameters, errors, free = memory.start, memory.parameters, memory.errors, memory.free
     if start[FWHM] < settings.fwhm_min:
         return FIT_NARROW_START
-    used, n = _load(proc, deb, R, G, xfirst, yfirst, xbin, ybin, nx, ny, memory.problem)
-    kx = subgrid(settings.ndiv, xbin, memory.problem.xoffsets)
-    ky = subgrid(settings.ndiv, ybin, memory.problem.yoffsets)
+    problem, rows, squares = memory.problem, memory.solver.rows, memory.solver.column
+    n = _load(proc, deb, R, G, bad, xfirst, yfirst, xbin, ybin, nx, ny, problem)
+    subgrid(settings.ndiv, xbin, problem.xoffsets)
+    subgrid(settings.ndiv, ybin, problem.yoffsets)
     has_beta = settings.method == MOFFAT
     fwhm_free, beta_free, fwhm_held = not settings.fwhm_fixed, has_beta, start[FWHM]
     factor = 2.0
@@ -143,7 +154,7 @@ def fit_star(
         if beta_free:
             free[nfree] = BETA
             nfree += 1
-        if used < nfree:
+        if n < nfree:
             return FIT_FEW_PIXELS
         for j in range(NPARAMETERS):
             parameters[j] = start[j]
@@ -151,11 +162,14 @@ def fit_star(
             parameters[FWHM] = fwhm_held
         if has_beta and not beta_free:
             parameters[BETA] = settings.beta_max
-        status = minimise(settings.method, memory.problem, n, kx, ky, free, nfree, parameters, memory.solver)
+        status = minimise(settings.method, problem, n, xbin, ybin, settings.ndiv, free, nfree, parameters, memory.solver)
         if status == EXHAUSTED:
             return FIT_EXHAUSTED
         if status != CONVERGED:
             return FIT_NOT_FINITE
+        status = covariance(rows, n, free, nfree, memory.matrix, memory.inverse, memory.pivots, memory.products)
+        if status != OK:
+            return status
         if beta_free and parameters[BETA] > settings.beta_max:
             beta_free = False
             fwhm_held = start[FWHM]  # of the peer: a width held at its minimum goes back to its start
@@ -164,19 +178,21 @@ def fit_star(
             fwhm_free = False
             fwhm_held = settings.fwhm_min
             continue
-        status = _invert(memory.solver.reached, nfree, memory.matrix, memory.inverse)
-        if status != OK:
-            return status
-        scale = math.sqrt(memory.solver.reached[0, 0] / used)
-        rejected = _reject(memory.problem.weight, memory.solver.rows[0], n, settings.threshold * factor * scale)
-        if rejected == 0 and factor == 2.0 and not has_beta:
+        for j in range(nfree):
+            if memory.inverse[j, j] < 0.0:
+                return FIT_COVARIANCE
+        for i in range(n):
+            squares[i] = rows[i, RESIDUAL] * rows[i, RESIDUAL]
+        scale = math.sqrt(pairwise_sum(squares, n, memory.sums) / n)
+        kept = _reject(problem, rows, n, factor * scale * settings.threshold)
+        if kept == n and factor == 2.0 and not has_beta:
             # the second pass of a Gaussian fit repeats the first, but rejects more
-            rejected = _reject(memory.problem.weight, memory.solver.rows[0], n, settings.threshold * scale)
+            kept = _reject(problem, rows, n, scale * settings.threshold)
         if not has_beta:
             factor = 1.0
-        if rejected == 0:
+        if kept == n:
             break
-        used -= rejected
+        n = kept
     errors[:] = -1.0
     for j in range(nfree):
         errors[free[j]] = scale * math.sqrt(memory.inverse[j, j])
@@ -192,6 +208,7 @@ def _load(
     deb: Counts,
     R: Counts,
     G: Counts,
+    bad: NDArray[np.uint8],
     xfirst: float,
     yfirst: float,
     xbin: int,
@@ -199,12 +216,12 @@ def _load(
     nx: int,
     ny: int,
     problem: Problem,
-) -> tuple[int, int]:
-    """Take the pixels in the circle around the centre of the box; returns their number, without and with padding."""
+) -> int:
+    """Take the pixels in the circle around the centre of the box whose errors are above zero; returns their number."""
     zero = proc.dtype.type(0)
     xhalf, yhalf = xbin * (nx - 1) / 2.0, ybin * (ny - 1) / 2.0
     limit2 = (_EXTENT * min(xhalf, yhalf)) ** 2
-    used = 0
+    n = 0
     for j in range(ny):
         left2 = limit2 - (ybin * j - yhalf) ** 2  # of the square of the distance in x
         left = 0
@@ -213,66 +230,36 @@ def _load(
         right = nx
         while right > left and not (xbin * (right - 1) - xhalf) ** 2 < left2:
             right -= 1
-        k = j * nx + left
-        for i in range(right - left):
-            problem.x[used + i] = xfirst + xbin * (left + i)
-            problem.y[used + i] = yfirst + ybin * j
-            problem.data[used + i] = proc[k + i]
+        for i in range(left, right):
+            k = j * nx + i
             # in the dtype of the data, as numpy would
-            sigma = np.sqrt(R[k + i] * R[k + i] + max(zero, deb[k + i]) / G[k + i])
-            problem.weight[used + i] = 1.0 / np.float64(sigma)
-        used += right - left
-    n = used
-    while n % LANES:
-        problem.x[n] = xfirst
-        problem.y[n] = yfirst
-        problem.data[n] = 0.0
-        problem.weight[n] = 0.0
-        n += 1
-    return used, n
+            sigma = np.sqrt(R[k] * R[k] + max(zero, deb[k]) / G[k])
+            if sigma > zero and not bad[k]:
+                problem.x[n] = xfirst + xbin * i
+                problem.y[n] = yfirst + ybin * j
+                problem.data[n] = proc[k]
+                problem.sigma[n] = sigma
+                n += 1
+    _pad(problem, n)
+    return n
 
 
 @inlined
-def _reject(weight: Floats, residuals: Floats, n: int, limit: float) -> int:
-    """Give pixels whose weighted residual exceeds a limit weight zero; returns their number."""
-    rejected = 0
+def _reject(problem: Problem, rows: Floats, n: int, limit: float) -> int:
+    """Take out pixels whose residual exceeds a limit; returns the number of those that stay."""
+    kept = 0
     for i in range(n):
-        if abs(residuals[i]) > limit and weight[i] > 0.0:
-            weight[i] = 0.0
-            rejected += 1
-    return rejected
+        if not abs(rows[i, RESIDUAL]) > limit:
+            problem.x[kept], problem.y[kept] = problem.x[i], problem.y[i]
+            problem.data[kept], problem.sigma[kept] = problem.data[i], problem.sigma[i]
+            kept += 1
+    _pad(problem, kept)
+    return kept
 
 
-@inner
-def _invert(products: Floats, n: int, matrix: Floats, inverse: Floats) -> int:
-    """Invert ``J^T J`` by elimination with partial pivoting; returns OK, or why it is no covariance."""
-    for i in range(n):
-        for j in range(n):
-            matrix[i, j] = products[1 + i, 1 + j]
-            inverse[i, j] = 1.0 if i == j else 0.0
-    for k in range(n):
-        best = k
-        for i in range(k + 1, n):
-            if abs(matrix[i, k]) > abs(matrix[best, k]):
-                best = i
-        if matrix[best, k] == 0.0:
-            return FIT_SINGULAR
-        if best != k:
-            for j in range(n):
-                matrix[k, j], matrix[best, j] = matrix[best, j], matrix[k, j]
-                inverse[k, j], inverse[best, j] = inverse[best, j], inverse[k, j]
-        for i in range(k + 1, n):
-            factor = matrix[i, k] / matrix[k, k]
-            for j in range(k + 1, n):
-                matrix[i, j] -= factor * matrix[k, j]
-            for j in range(n):
-                inverse[i, j] -= factor * inverse[k, j]
-    for k in range(n - 1, -1, -1):
-        for j in range(n):
-            for i in range(k + 1, n):
-                inverse[k, j] -= matrix[k, i] * inverse[i, j]
-            inverse[k, j] /= matrix[k, k]
-    for k in range(n):
-        if not inverse[k, k] >= 0.0:
-            return FIT_COVARIANCE
-    return OK
+@inlined
+def _pad(problem: Problem, n: int) -> None:
+    """Let pixels of no weight follow the last one, as many as are taken together."""
+    for i in range(n, -(-n // LANES) * LANES):
+        problem.x[i], problem.y[i] = 0.0, 0.0
+        problem.data[i], problem.sigma[i] = 0.0, np.inf

@@ -8,6 +8,7 @@ __all__ = [
     "FIT_COVARIANCE",
     "FIT_EDGE",
     "FIT_EXHAUSTED",
+    "FIT_FAINT",
     "FIT_FEW_PIXELS",
     "FIT_LOW",
     "FIT_NARROW_START",
@@ -35,6 +36,7 @@ FIT_EDGE = 10
 FIT_LOW = 11
 FIT_SHIFTED = 12
 REFERENCES_DISAGREE = 13
+FIT_FAINT = 14
 
 WORDS = {
     BOX_EMPTY: "the box to search or fit holds no pixel of the window",
@@ -50,8 +52,9 @@ WORDS = {
     FIT_LOW: "the fitted height is below the threshold",
     FIT_SHIFTED: "the fitted position is further than fit_max_shift from the expected one",
     REFERENCES_DISAGREE: "reference apertures moved differently by more than fit_diff",
+    FIT_FAINT: "the star is too faint to be placed: the fitted height is less than 5 times its error",
 }
 """What each outcome but OK means."""
 
-UNITS = {FIT_LOW: "ADU", FIT_SHIFTED: "pixels", REFERENCES_DISAGREE: "pixels"}
+UNITS = {FIT_LOW: "ADU", FIT_FAINT: "ADU", FIT_SHIFTED: "pixels", REFERENCES_DISAGREE: "pixels"}
 """Units of the number that goes with an outcome, where one does: the height found, or how far apart."""

@@ -17,16 +17,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roque.photometry.kernels.compiled import inner, kernel
-from roque.photometry.kernels.elementary import LN2, exponential, logarithm
+from roque.photometry.kernels.elementary import (
+    LN2,
+    NEAR_ONE,
+    exponential,
+    exponential_of_product,
+    logarithm,
+    logarithm_far,
+    logarithm_parts,
+)
+from roque.photometry.kernels.lanes import divide, wide
 
 __all__ = [
     "BETA",
     "FWHM",
     "GAUSSIAN",
     "HEIGHT",
+    "LANES",
     "LEAST_FINITE_BETA",
     "MOFFAT",
     "NPARAMETERS",
+    "RESIDUAL",
     "SKY",
     "X",
     "Y",
@@ -42,7 +53,14 @@ Floats = NDArray[np.float64]
 GAUSSIAN, MOFFAT = 0, 1
 SKY, HEIGHT, X, Y, FWHM, BETA = range(6)
 NPARAMETERS = 6
+RESIDUAL = 6
+"""Column of the residuals beside the derivatives."""
+LANES = 8
+"""Pixels are taken so many at a time."""
 _LEAST_BETA = 0.01
+_LARGEST = 500.0
+"""Exponents beyond are left to the mathematics library, and so are those above:"""
+_LARGEST_BETA = 1.0e15
 
 LEAST_FINITE_BETA = 1.05
 """Of Moffat profiles whose volume is wanted: that of wings that fall more slowly is not finite."""
@@ -99,15 +117,17 @@ def linearise(
     x: Floats,
     y: Floats,
     data: Floats,
-    weight: Floats,
+    sigma: Floats,
     n: int,
     xoffsets: Floats,
-    nx: int,
     yoffsets: Floats,
-    ny: int,
+    xbin: int,
+    ybin: int,
+    ndiv: int,
+    values: Floats,
     rows: Floats,
 ) -> None:
-    """Fill `rows` with weighted residuals and their derivatives.
+    """Fill `rows` with residuals and their derivatives in units of the errors, operation by operation as the HiPERCAM pipeline.
 
     Parameters
     ----------
@@ -115,119 +135,116 @@ def linearise(
         GAUSSIAN or MOFFAT.
     parameters : array of float64, shape (6,)
         Sky, height, x, y, fwhm, beta.
-    x, y, data, weight : array of float64
-        Positions of pixels, their counts and one over their errors.
+    x, y, data, sigma : array of float64
+        Positions of pixels, their counts and errors.
     n : int
-        Number of pixels to take.
-    xoffsets, nx, yoffsets, ny
+        Number of pixels; the arrays go on to the next multiple of LANES.
+    xoffsets, yoffsets, xbin, ybin, ndiv
         Points inside a pixel, see `subgrid`.
-    rows : array of float64, shape (7, at least n)
-        Row 0: ``(data - model)*weight``; rows 1 to 6: its derivatives by the parameters (beta for a Moffat alone).
+    values : array of float64, shape (4, at least n)
+        Used up.
+    rows : array of float64, shape (at least n, 8)
+        Columns 0 to 5: derivatives by the parameters (beta for a Moffat alone); column 6: ``(data - model)/sigma``.
     """
-    if nx == 1 and ny == 1:
-        if method == GAUSSIAN:
-            _gaussian(parameters, x, y, data, weight, n, rows)
-        else:
-            _moffat(parameters, x, y, data, weight, n, rows)
-        return
-    a, b, dadb = shape(method, parameters[FWHM], parameters[BETA])
-    for p in range(1 + NPARAMETERS):
+    fwhm, sky, height, x0, y0 = parameters[FWHM], parameters[SKY], parameters[HEIGHT], parameters[X], parameters[Y]
+    b = max(_LEAST_BETA, parameters[BETA])
+    root = 2.0 ** (1.0 / b)
+    a = 4.0 * LN2 / fwhm**2 if method == GAUSSIAN else 4.0 * (root - 1.0) / fwhm**2
+    slope = 2.0 * a * (height if method == GAUSSIAN else b)
+    slope_fwhm, slope_beta = slope / fwhm, 4.0 * LN2 * root / b / fwhm**2
+    points = max(ndiv, 0)
+    number, share = float(xbin * ybin * points**2), height
+    if ndiv > 0:
+        share = height / xbin / ybin / ndiv**2
         for i in range(n):
-            rows[p, i] = 0.0
-    for k in range(ny):
-        for j in range(nx):
-            x0, y0 = parameters[X] - xoffsets[j], parameters[Y] - yoffsets[k]
+            rows[i, :] = 0.0
+    # from one unbinned pixel to the next, as the sums of the pipeline go
+    for part in range(max(1, xbin * ybin * points**2)):
+        xoffset, yoffset = 0.0, 0.0
+        if ndiv > 0:
+            pixel, point = part // points**2, part % points**2
+            xoffset = xoffsets[pixel % xbin * points + point % points]
+            yoffset = yoffsets[pixel // xbin * points + point // points]
+        if method == GAUSSIAN:
+            _gaussian(a, x, y, xoffset, yoffset, x0, y0, n, values)
+        else:
+            _moffat(a, b, x, y, xoffset, yoffset, x0, y0, n, values)
+        for i in range(n):
+            dx, dy = x[i] + xoffset - x0, y[i] + yoffset - y0
+            r2, p = values[0, i], values[1, i]
             if method == GAUSSIAN:
-                _add_gaussian(a, x0, y0, x, y, n, rows)
+                by_x, by_y, by_fwhm, by_beta = slope * p * dx, slope * p * dy, slope_fwhm * p * r2, 0.0
             else:
-                _add_moffat(a, b, dadb, x0, y0, x, y, n, rows)
-    _scale(parameters, 1.0 / (nx * ny), data, weight, n, rows)
+                q = height * values[2, i]
+                by_x, by_y, by_fwhm = slope * dx * q, slope * dy * q, slope_fwhm * (q * r2)
+                by_beta = -values[3, i] * height * p + slope_beta * (q * r2)
+            if ndiv <= 0:
+                divide(rows, i, sigma[i], -1.0, -p, -by_x, -by_y, -by_fwhm, -by_beta, data[i] - (share * p + sky))
+            else:
+                rows[i, HEIGHT] += p
+                rows[i, X] += by_x
+                rows[i, Y] += by_y
+                rows[i, FWHM] += by_fwhm
+                rows[i, BETA] += by_beta
+                rows[i, RESIDUAL] += p if method == GAUSSIAN else share * p
+    if ndiv > 0:
+        for i in range(n):
+            model = sky + (share * rows[i, RESIDUAL] if method == GAUSSIAN else rows[i, RESIDUAL])
+            divide(
+                rows, i, sigma[i], -1.0, -(rows[i, HEIGHT] / number), -(rows[i, X] / number), -(rows[i, Y] / number),
+                -(rows[i, FWHM] / number), -(rows[i, BETA] / number), data[i] - model,
+            )  # fmt: skip
 
 
 @inner
-def _moffat(parameters: Floats, x: Floats, y: Floats, data: Floats, weight: Floats, n: int, rows: Floats) -> None:
-    fwhm, beta = parameters[FWHM], parameters[BETA]
-    a, b, dadb = shape(MOFFAT, fwhm, beta)
-    sky, height, x0, y0 = parameters[SKY], parameters[HEIGHT], parameters[X], parameters[Y]
-    slope = 2.0 * a * b
-    for i in range(n):
-        dx, dy, w = x[i] - x0, y[i] - y0, weight[i]
+def _moffat(
+    a: float,
+    b: float,
+    x: Floats,
+    y: Floats,
+    xoffset: float,
+    yoffset: float,
+    x0: float,
+    y0: float,
+    n: int,
+    values: Floats,
+) -> None:
+    """Fill `values` with r**2, u**-b, u**(-b - 1) and log(u) for ``u = 1 + a r**2``."""
+    wide()
+    limit, beyond = math.exp(min(_LARGEST / (b + 1.0), _LARGEST)), 0
+    for i in range(-(-n // LANES) * LANES):
+        dx, dy = x[i] + xoffset - x0, y[i] + yoffset - y0
         r2 = dx * dx + dy * dy
         u = 1.0 + a * r2
-        log_u = logarithm(u)
-        p = exponential(-b * log_u) * w
-        light = height * p
-        over_u = light / u
-        rows[0, i] = (data[i] - sky) * w - light
-        rows[1, i] = -w
-        rows[2, i] = -p
-        rows[3, i] = -slope * over_u * dx
-        rows[4, i] = -slope * over_u * dy
-        rows[5, i] = -slope * over_u * r2 / fwhm
-        rows[6, i] = light * log_u + over_u * (b * dadb * r2)
+        high, low = logarithm_parts(u)
+        values[0, i] = r2
+        values[1, i] = exponential_of_product(-b, high, low)
+        values[2, i] = exponential_of_product(-b - 1.0, high, low)
+        values[3, i] = logarithm_far(u)
+        beyond += not u < limit
+    for i in range(n):
+        # of few pixels, those at the very centre
+        u = 1.0 + a * values[0, i]
+        if u < NEAR_ONE:
+            values[3, i] = logarithm(u)
+    if beyond or not b < _LARGEST_BETA:
+        for i in range(n):
+            u = 1.0 + a * values[0, i]
+            values[1, i], values[2, i], values[3, i] = u**-b, u ** (-b - 1.0), math.log(u)
 
 
 @inner
-def _gaussian(parameters: Floats, x: Floats, y: Floats, data: Floats, weight: Floats, n: int, rows: Floats) -> None:
-    fwhm = parameters[FWHM]
-    a = 4.0 * LN2 / fwhm**2
-    sky, height, x0, y0 = parameters[SKY], parameters[HEIGHT], parameters[X], parameters[Y]
-    for i in range(n):
-        dx, dy, w = x[i] - x0, y[i] - y0, weight[i]
+def _gaussian(
+    a: float, x: Floats, y: Floats, xoffset: float, yoffset: float, x0: float, y0: float, n: int, values: Floats
+) -> None:
+    """Fill `values` with r**2 and exp(-a r**2)."""
+    wide()
+    beyond = 0
+    for i in range(-(-n // LANES) * LANES):
+        dx, dy = x[i] + xoffset - x0, y[i] + yoffset - y0
         r2 = dx * dx + dy * dy
-        p = exponential(-a * r2) * w
-        light = height * p
-        slope = 2.0 * a * light
-        rows[0, i] = (data[i] - sky) * w - light
-        rows[1, i] = -w
-        rows[2, i] = -p
-        rows[3, i] = -slope * dx
-        rows[4, i] = -slope * dy
-        rows[5, i] = -slope * r2 / fwhm
-
-
-@inner
-def _add_moffat(a: float, b: float, dadb: float, x0: float, y0: float, x: Floats, y: Floats, n: int, rows: Floats) -> None:
-    """Add one point of the subgrid: P and what its derivatives are made of."""
-    for i in range(n):
-        dx, dy = x[i] - x0, y[i] - y0
-        r2 = dx * dx + dy * dy
-        u = 1.0 + a * r2
-        log_u = logarithm(u)
-        p = exponential(-b * log_u)
-        over_u = 2.0 * a * b * p / u
-        rows[2, i] += p
-        rows[3, i] += over_u * dx
-        rows[4, i] += over_u * dy
-        rows[5, i] += over_u * r2
-        rows[6, i] -= p * (log_u + b * dadb * r2 / u)
-
-
-@inner
-def _add_gaussian(a: float, x0: float, y0: float, x: Floats, y: Floats, n: int, rows: Floats) -> None:
-    for i in range(n):
-        dx, dy = x[i] - x0, y[i] - y0
-        r2 = dx * dx + dy * dy
-        p = exponential(-a * r2)
-        slope = 2.0 * a * p
-        rows[2, i] += p
-        rows[3, i] += slope * dx
-        rows[4, i] += slope * dy
-        rows[5, i] += slope * r2
-
-
-@inner
-def _scale(parameters: Floats, mean: float, data: Floats, weight: Floats, n: int, rows: Floats) -> None:
-    """Turn sums over the subgrid into residuals and derivatives."""
-    sky, height, fwhm = parameters[SKY], parameters[HEIGHT], parameters[FWHM]
-    for i in range(n):
-        w = weight[i]
-        p = mean * rows[2, i] * w
-        light = mean * height * w
-        rows[0, i] = (data[i] - sky) * w - height * p
-        rows[1, i] = -w
-        rows[2, i] = -p
-        rows[3, i] *= -light
-        rows[4, i] *= -light
-        rows[5, i] *= -light / fwhm
-        rows[6, i] *= -light
+        values[0, i], values[1, i] = r2, exponential(-a * r2)
+        beyond += not a * r2 < _LARGEST
+    if beyond:
+        for i in range(n):
+            values[1, i] = math.exp(-a * values[0, i])

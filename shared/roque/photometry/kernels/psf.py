@@ -11,6 +11,7 @@ from roque.photometry.flags import Flag
 from roque.photometry.kernels.blend import BlendMemory, BlendSettings, fit_blend
 from roque.photometry.kernels.ccd import COUNTS_COLUMN, Rows
 from roque.photometry.kernels.compiled import inner, kernel
+from roque.photometry.kernels.doubts import CERTAIN, tracking_flags
 from roque.photometry.kernels.extraction import (
     ExtractionMemory,
     ExtractionSettings,
@@ -19,8 +20,7 @@ from roque.photometry.kernels.extraction import (
     sky_level,
     sky_pixels,
 )
-from roque.photometry.kernels.outcome import OK
-from roque.photometry.kernels.tracking import (
+from roque.photometry.kernels.followed import (
     BETA_A,
     MBETA,
     MFWHM,
@@ -33,8 +33,12 @@ from roque.photometry.kernels.tracking import (
     TrackSettings,
     X,
     Y,
-    move_apertures,
 )
+from roque.photometry.kernels.left_out import MOST_LOST, lost_light
+from roque.photometry.kernels.outcome import OK
+from roque.photometry.kernels.profiles import shape
+from roque.photometry.kernels.shape import mean_shape
+from roque.photometry.kernels.tracking import move_apertures
 from roque.photometry.kernels.windows import calibrate_box, cut_box
 
 __all__ = ["measure_psf"]
@@ -42,9 +46,10 @@ __all__ = ["measure_psf"]
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-_NO_FWHM, _NO_EXTRACTION, _LOST = int(Flag.NO_FWHM), int(Flag.NO_EXTRACTION), int(Flag.LOST)
+_NO_FWHM, _NO_EXTRACTION = int(Flag.NO_FWHM), int(Flag.NO_EXTRACTION)
 _SATURATED, _NONLINEAR = int(Flag.TARGET_SATURATED), int(Flag.TARGET_NONLINEAR)
 _NO_SKY, _NO_DATA = int(Flag.NO_SKY), int(Flag.NO_DATA)
+_BAD_PIXELS, _MASKED_OUT = int(Flag.BAD_PIXELS), int(Flag.MASKED_OUT)
 
 
 @kernel
@@ -56,6 +61,7 @@ def measure_psf(
     table: Integers,
     windows: Integers,
     scale: float,
+    answer: Floats,
     values: Floats,
     ccd: Floats,
     track_memory: TrackMemory,
@@ -63,23 +69,32 @@ def measure_psf(
     blend_memory: BlendMemory,
     rows: Rows,
     t: int,
-) -> None:
+) -> int:
     """Move all apertures of a CCD and fit the fluxes of their stars; row t of `rows` gets the results.
 
     Parameters
     ----------
     tracking, extraction, blend : TrackSettings, ExtractionSettings, BlendSettings
         How. Of the extraction count sky and levels.
-    stars, table, windows, scale, values, ccd, track_memory, memory, rows, t
+    stars, table, windows, scale, answer, values, ccd, track_memory, memory, rows, t
         As for `roque.photometry.kernels.ccd.measure_ccd`.
     blend_memory : BlendMemory
 
     Notes
     -----
     Where places are fitted, they and their errors are reported; apertures stay where they were moved.
+
+    Errors do not know how well the shape itself is: that changes the fluxes of all stars of the CCD by one factor, so that in
+    ratios it cancels, of the star that makes the shape as of any other.
     """
-    move_apertures(tracking, stars, table, windows, scale, values, ccd, track_memory, rows.outcomes[t], rows.details[t])
+    doubt = move_apertures(
+        tracking, stars, table, windows, scale, answer, values, ccd, track_memory, rows.outcomes[t], rows.details[t]
+    )
+    if doubt != CERTAIN:
+        return doubt
     shaped = ccd[MFWHM] > 0.0
+    fwhm, beta = mean_shape(tracking.strict, values, ccd)
+    a, b, _ = shape(blend.method, fwhm, beta if beta > 0.0 else blend.beta)
     for k in range(values.shape[0]):
         out, numbers = rows.floats[t, k], rows.integers[t, k]
         out[0], out[1], out[2], out[3] = ccd[MFWHM], ccd[MBETA], values[k, X], values[k, Y]
@@ -87,17 +102,22 @@ def measure_psf(
             out[4 + i - XE] = values[k, i]
         out[COUNTS_COLUMN : COUNTS_COLUMN + 4] = np.nan
         numbers[:] = 0
+        rows.lost[t, k] = 0.0
         if shaped:
-            _background(extraction, stars, table, windows[k], scale, values[k], k, track_memory, memory, blend_memory, numbers)
+            rows.lost[t, k] = _background(
+                extraction, stars, table, windows[k], scale, values[k], k, blend.method, a, b, track_memory, memory,
+                blend_memory, numbers,
+            )  # fmt: skip
         else:
             numbers[3] = _NO_FWHM
-        if not tracking.strict and np.isnan(ccd[MFWHM]):
-            numbers[3] |= _LOST
+        numbers[3] |= tracking_flags(tracking, ccd, answer, rows.outcomes[t, k])
         blend_memory.taken[k] = numbers[3] & (_NO_FWHM | _NO_EXTRACTION) != 0
     for k in range(values.shape[0]):
         if not blend_memory.taken[k]:
-            n = _gather(blend.link * ccd[MFWHM], windows, values, k, blend_memory)
-            _fluxes(blend, table, windows[k], scale, values, ccd, n, track_memory, blend_memory, rows, t)
+            n = _gather(blend.link * fwhm, windows, values, k, blend_memory)
+            shape_beta = beta if beta > 0.0 else blend.beta
+            _fluxes(blend, table, windows[k], scale, values, fwhm, shape_beta, n, track_memory, blend_memory, rows, t)
+    return CERTAIN
 
 
 @inner
@@ -109,38 +129,50 @@ def _background(
     scale: float,
     star: Floats,
     k: int,
+    method: int,
+    a: float,
+    b: float,
     track_memory: TrackMemory,
     memory: ExtractionMemory,
     blend_memory: BlendMemory,
     numbers: Integers,
-) -> None:
-    """Measure the sky around an aperture, and its brightest pixel."""
+) -> float:
+    """Measure the sky around an aperture, and its brightest pixel; returns the share of the star's light on pixels left out."""
     box, patch = track_memory.box, track_memory.patch
     x, y, rtarg, rsky1, rsky2 = star[X], star[Y], star[RTARG], star[RSKY1], star[RSKY2]
     if w < 0 or not cut_box(table, w, x, y, rsky2 + table[w, 2], rsky2 + table[w, 3], box):
         numbers[3] = _NO_EXTRACTION
-        return
+        return 0.0
     calibrate_box(table, w, box, scale, patch)
     xbin, ybin, nx, ny = table[w, 2], table[w, 3], box[2], box[3]
     xfirst, yfirst = table[w, 0] + xbin * (box[0] + 0.5) - 0.5, table[w, 1] + ybin * (box[1] + 0.5) - 0.5
     mask = stars.mask[stars.mask_first[k] : stars.mask_first[k + 1]]
     extra = stars.extra[stars.extra_first[k] : stars.extra_first[k + 1]]
     reach = rtarg + math.sqrt(xbin * ybin) / 2.0
-    peak, any_pixel = brightest(patch.raw, xfirst, yfirst, xbin, ybin, nx, ny, x, y, reach, extra[:0])
+    peak, any_pixel, left_out = brightest(patch, xfirst, yfirst, xbin, ybin, nx, ny, x, y, reach, extra[:0])
     if not any_pixel:
         numbers[3] = _NO_DATA | _NO_EXTRACTION
-        return
+        return 0.0
     n = sky_pixels(
         patch, xfirst, yfirst, xbin, ybin, nx, ny, x, y, rsky1, rsky2, rtarg, mask, extra, not settings.clipped, memory
     )
-    level, _, skye, nsky = sky_level(settings, n, patch.proc, memory)
+    level, rms, skye, nsky = sky_level(settings, n, patch.proc, memory)
     flag = edges(xfirst, yfirst, xbin, ybin, nx, ny, x, y, rtarg, rsky2, extra[:0])
     flag |= _NO_SKY if nsky == 0 else 0
     flag |= _SATURATED if peak >= settings.saturation else 0
     flag |= _NONLINEAR if peak >= settings.nonlinear else 0
+    lost = 0.0
+    if left_out > 0:
+        lost, _ = lost_light(
+            patch, xfirst, yfirst, xbin, ybin, nx, (0, nx, 0, ny), x, y, reach, False, method, a, b, memory.centre, 1,
+            memory.centre, 1, np.float64(level), np.float64(rms),
+        )  # fmt: skip
+        flag |= _BAD_PIXELS
+        flag |= _MASKED_OUT | _NO_EXTRACTION if lost > MOST_LOST else 0
     numbers[0], numbers[2], numbers[3] = nsky, peak, flag
     sky = blend_memory.sky[k]
     sky[0], sky[1], sky[2] = level, skye, nsky
+    return lost
 
 
 @inner
@@ -169,7 +201,8 @@ def _fluxes(
     w: int,
     scale: float,
     values: Floats,
-    ccd: Floats,
+    fwhm: float,
+    beta: float,
     n: int,
     track_memory: TrackMemory,
     memory: BlendMemory,
@@ -202,7 +235,6 @@ def _fluxes(
     if not inside:
         box[2:] = 0  # no pixels, so no fit
     calibrate_box(table, w, box, scale, track_memory.patch)
-    beta = ccd[MBETA] if ccd[MBETA] > 0.0 else settings.beta
     status = fit_blend(
         settings,
         track_memory.patch,
@@ -213,7 +245,7 @@ def _fluxes(
         box[2],
         box[3],
         n,
-        ccd[MFWHM],
+        fwhm,
         beta,
         sky_error,
         memory,

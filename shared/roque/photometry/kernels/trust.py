@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roque.photometry.kernels.compiled import inner, kernel
+from roque.photometry.kernels.norm import norm
 
 __all__ = ["step_length"]
 
@@ -42,31 +43,27 @@ def step_length(
     """
     wa1, wa2, sdiag, wa = vectors[6], vectors[7], vectors[8], vectors[9]
     rank = _undamped(R, n, pivots, qtf, p, wa1)
-    dxnorm = 0.0
     for j in range(n):
         wa2[j] = diag[j] * p[j]
-        dxnorm += wa2[j] ** 2
-    dxnorm = math.sqrt(dxnorm)
+    dxnorm = norm(wa2, n)
     fp = dxnorm - delta
     if fp <= 0.1 * delta:
         return 0.0
     lower = 0.0
     if rank == n:
-        square = 0.0
         for j in range(n):
-            total = diag[pivots[j]] * (wa2[pivots[j]] / dxnorm)
+            total = 0.0
             for i in range(j):
-                total -= R[i, j] * wa1[i]
-            wa1[j] = total / R[j, j]
-            square += wa1[j] ** 2
-        lower = fp / delta / square
-    square = 0.0
+                total += R[i, j] * wa1[i]
+            wa1[j] = (diag[pivots[j]] * (wa2[pivots[j]] / dxnorm) - total) / R[j, j]
+        length = norm(wa1, n)
+        lower = fp / delta / length / length
     for j in range(n):
         total = 0.0
         for i in range(j + 1):
             total += R[i, j] * qtf[i]
-        square += (total / diag[pivots[j]]) ** 2
-    gnorm = math.sqrt(square)
+        wa1[j] = total / diag[pivots[j]]
+    gnorm = norm(wa1, n)
     upper = gnorm / delta
     if upper == 0.0:
         upper = _DWARF / min(delta, 0.1)
@@ -80,23 +77,20 @@ def step_length(
         for j in range(n):
             wa1[j] = root * diag[j]
         _damped(R, n, pivots, wa1, qtf, p, sdiag, wa)
-        dxnorm = 0.0
         for j in range(n):
             wa2[j] = diag[j] * p[j]
-            dxnorm += wa2[j] ** 2
-        dxnorm = math.sqrt(dxnorm)
+        dxnorm = norm(wa2, n)
         before, fp = fp, dxnorm - delta
         if abs(fp) <= 0.1 * delta or (lower == 0.0 and fp <= before < 0.0) or iteration == 10:
             break
         for j in range(n):
             wa1[j] = diag[pivots[j]] * (wa2[pivots[j]] / dxnorm)
-        square = 0.0
         for j in range(n):
             wa1[j] /= sdiag[j]
-            square += wa1[j] ** 2
             for i in range(j + 1, n):
                 wa1[i] -= R[i, j] * wa1[j]
-        correction = fp / delta / square
+        length = norm(wa1, n)
+        correction = fp / delta / length / length
         if fp > 0.0:
             lower = max(lower, par)
         if fp < 0.0:
@@ -162,9 +156,9 @@ def _damped(R: Floats, n: int, pivots: Integers, damping: Floats, qtf: Floats, p
         if rank < n:
             work[j] = 0.0
     for j in range(rank - 1, -1, -1):
-        total = work[j]
+        total = 0.0
         for i in range(j + 1, rank):
-            total -= R[i, j] * work[i]
-        work[j] = total / sdiag[j]
+            total += R[i, j] * work[i]
+        work[j] = (work[j] - total) / sdiag[j]
     for j in range(n):
         p[pivots[j]] = work[j]

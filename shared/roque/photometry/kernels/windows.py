@@ -17,20 +17,27 @@ from numpy.typing import NDArray
 from roque.errors import BadInput
 from roque.frames import Geometry
 from roque.frames.window import RawWords
-from roque.photometry.kernels.compiled import inlined, kernel
+from roque.photometry.kernels.compiled import inlined, inner, kernel
 
 __all__ = [
     "BIAS",
     "CALIBRATED",
     "COUNTS",
     "DARK",
+    "DEFECT",
+    "DEFECTS",
     "FLAT",
     "GAIN",
     "NOISE",
+    "OVERSCAN",
     "RAW",
+    "RAY",
+    "SATURATED",
+    "SATURATION",
     "WORDS",
     "WORDS_SWAPPED",
     "Patch",
+    "any_bad",
     "calibrate_box",
     "cut_box",
     "make_patch",
@@ -39,17 +46,23 @@ __all__ = [
     "place_words",
     "set_geometry",
     "set_kind",
+    "set_marking",
 ]
 
 Table = NDArray[np.int64]
 
-# columns: the geometry, the kind of pixels, then four numbers for each plane
-_LLX, _LLY, _XBIN, _YBIN, _NX, _NY, _KIND = range(7)
-_PLANES = 7
+# columns: the geometry, the kind of pixels, whether bad ones are marked, then four numbers for each plane
+_LLX, _LLY, _XBIN, _YBIN, _NX, _NY, _KIND, _MARKING = range(8)
+_PLANES = 8
 _ADDRESS, _ORIGIN, _YSTEP, _XSTEP = range(4)
 
-RAW, BIAS, DARK, FLAT, NOISE, GAIN = range(6)
-"""Planes. Of windows that come calibrated, BIAS holds the counts less bias and DARK the processed counts."""
+RAW, BIAS, DARK, FLAT, NOISE, GAIN, OVERSCAN, SATURATION, DEFECTS = range(9)
+"""Planes. Of windows that come calibrated, BIAS holds the counts less bias and DARK the processed counts. DEFECTS are bytes,
+not 0 where a pixel is bad; SATURATION holds the raw counts from which one is saturated."""
+_NPLANES = 9
+
+DEFECT, SATURATED, RAY = 1, 2, 4
+"""Bits of pixels that are left out: bad on the chip or in a master, saturated, hit by a cosmic ray."""
 
 COUNTS, CALIBRATED, WORDS, WORDS_SWAPPED = range(4)
 """Kinds of pixels: floats; all calibrated; 16-bit words, native; words of the other byte order with the sign bit turned."""
@@ -63,16 +76,19 @@ class Patch(NamedTuple):
     proc: NDArray[np.floating[Any]]
     R: NDArray[np.floating[Any]]
     G: NDArray[np.floating[Any]]
+    bad: NDArray[np.uint8]
+    """Bits of why a pixel is left out: DEFECT, SATURATED, RAY; 0 for one that counts."""
 
 
 def make_patch(npixels: int, dtype: np.dtype[Any]) -> Patch:
-    """Allocate memory for boxes of up to `npixels` pixels."""
-    return Patch(*(np.zeros(npixels, dtype) for _ in range(5)))
+    """Allocate memory for boxes of up to `npixels` pixels, which all count as long as none is marked."""
+    raw, deb, proc, R, G = np.zeros((5, npixels), dtype)
+    return Patch(raw, deb, proc, R, G, np.zeros(npixels, np.uint8))
 
 
 def make_table(nwindows: int) -> Table:
     """Make a table for a number of windows, with no plane set: address 0 stands for none."""
-    return np.zeros((nwindows, _PLANES + 4 * 6), np.int64)
+    return np.zeros((nwindows, _PLANES + 4 * _NPLANES), np.int64)
 
 
 def set_geometry(table: Table, window: int, geometry: Geometry) -> None:
@@ -84,6 +100,11 @@ def set_geometry(table: Table, window: int, geometry: Geometry) -> None:
 def set_kind(table: Table, window: int, kind: int) -> None:
     """Enter what the pixels of a window are."""
     table[window, _KIND] = kind
+
+
+def set_marking(table: Table, window: int) -> None:
+    """Have the bad pixels of a window marked in every box; without it all of them count."""
+    table[window, _MARKING] = 1
 
 
 def place(table: Table, window: int, plane: int, array: NDArray[Any] | None) -> None:
@@ -159,7 +180,9 @@ def calibrate_box(table: Table, window: int, box: NDArray[np.int64], scale: floa
     scale : float
         Factor of the dark.
     patch : Patch
-        Filled in. Every step is rounded to the dtype of the data: ``deb = raw - bias``, ``proc = (deb - scale*dark)/flat``.
+        Filled in. Every step is rounded to the dtype of the data: ``deb = raw - overscan - bias``,
+        ``proc = (deb - scale*dark)/flat``. Where bad pixels are marked, `proc` of those with a DEFECT is that of their
+        neighbours, for searches and starts of fits.
     """
     x0, y0, nx, ny = box[0], box[1], box[2], box[3]
     _decode(table, window, x0, y0, nx, ny, patch.raw)
@@ -168,16 +191,29 @@ def calibrate_box(table: Table, window: int, box: NDArray[np.int64], scale: floa
     if table[window, _KIND] == CALIBRATED:
         _copy(table, window, BIAS, x0, y0, nx, ny, patch.deb)
         _copy(table, window, DARK, x0, y0, nx, ny, patch.proc)
-        return
+    else:
+        _process(table, window, x0, y0, nx, ny, scale, patch)
+    if table[window, _MARKING] != 0:
+        _mark(table, window, x0, y0, nx, ny, patch)
+
+
+@inlined
+def _process(table: Table, window: int, x0: int, y0: int, nx: int, ny: int, scale: float, patch: Patch) -> None:
+    """Make what is less the bias, and what is fully processed, from raw counts."""
     n = nx * ny
     deb, proc = patch.deb, patch.proc
     if table[window, _PLANES + 4 * BIAS] != 0:
         _copy(table, window, BIAS, x0, y0, nx, ny, deb)
-        for k in range(n):
-            deb[k] = patch.raw[k] - deb[k]
     else:
         for k in range(n):
-            deb[k] = patch.raw[k]
+            deb[k] = 0
+    if table[window, _PLANES + 4 * OVERSCAN] != 0:
+        _copy(table, window, OVERSCAN, x0, y0, nx, ny, proc)
+        for k in range(n):
+            deb[k] = patch.raw[k] - proc[k] - deb[k]
+    else:
+        for k in range(n):
+            deb[k] = patch.raw[k] - deb[k]
     if table[window, _PLANES + 4 * DARK] != 0:
         _copy(table, window, DARK, x0, y0, nx, ny, proc)
         factor = proc.dtype.type(scale)
@@ -222,6 +258,59 @@ def _copy(table: Table, window: int, plane: int, x0: int, y0: int, nx: int, ny: 
                 target[j * nx + i] = _number(address, first + i * xstep, target)
 
 
+@inner
+def any_bad(patch: Patch, n: int) -> bool:
+    """Whether one of the first n pixels is left out."""
+    found = False
+    for pixel in range(n):
+        found |= patch.bad[pixel] != 0
+    return found
+
+
+@inner
+def _mark(table: Table, window: int, x0: int, y0: int, nx: int, ny: int, patch: Patch) -> None:
+    """Mark the pixels of a box that are saturated, known to be bad, or made useless by a master; mend the latter two."""
+    bad = patch.bad
+    column = _PLANES + 4 * SATURATION
+    address, limited = table[window, column + _ADDRESS], table[window, column + _ADDRESS] != 0
+    level = _number(address, 0, patch.raw) if limited else patch.raw.dtype.type(np.inf)
+    defects = 0
+    for k in range(nx * ny):
+        useful = abs(patch.proc[k]) < np.inf and patch.R[k] < np.inf and 0.0 < patch.G[k] < np.inf
+        bad[k] = (SATURATED if patch.raw[k] >= level else 0) | (0 if useful else DEFECT)
+        defects += not useful
+    column = _PLANES + 4 * DEFECTS
+    address = table[window, column + _ADDRESS]
+    if address != 0:
+        for j in range(ny):
+            first = table[window, column + _ORIGIN] + (y0 + j) * table[window, column + _YSTEP]
+            for i in range(nx):
+                if _byte(address, first + (x0 + i) * table[window, column + _XSTEP]) != 0:
+                    bad[j * nx + i] |= DEFECT
+                    defects += 1
+    if defects:
+        _mend(nx, ny, patch)
+
+
+@inner
+def _mend(nx: int, ny: int, patch: Patch) -> None:
+    """Give pixels with a DEFECT the mean of their nearest neighbours without; NaN if the box has none."""
+    bad, proc = patch.bad, patch.proc
+    for j in range(ny):
+        for i in range(nx):
+            if not bad[j * nx + i] & DEFECT:
+                continue
+            total, number, reach = 0.0, 0, 0
+            while number == 0 and reach < max(nx, ny):
+                reach += 1
+                for v in range(max(0, j - reach), min(ny, j + reach + 1)):
+                    for u in range(max(0, i - reach), min(nx, i + reach + 1)):
+                        if not bad[v * nx + u] & DEFECT:
+                            total += proc[v * nx + u]
+                            number += 1
+            proc[j * nx + i] = total / number if number else np.nan
+
+
 @inlined
 def _divide(table: Table, window: int, x0: int, y0: int, nx: int, ny: int, target: NDArray[np.floating[Any]]) -> None:
     column = _PLANES + 4 * FLAT
@@ -249,5 +338,11 @@ def _type_number(_context: Any, _address: Any, _index: Any, like: Any) -> Any:
     return like.dtype(types.int64, types.int64, like), _load
 
 
+def _type_byte(_context: Any, _address: Any, _index: Any) -> Any:
+    """Load a byte."""
+    return types.uint8(types.int64, types.int64), _load
+
+
 _word: Any = intrinsic(_type_word)
+_byte: Any = intrinsic(_type_byte)
 _number: Any = intrinsic(_type_number)
