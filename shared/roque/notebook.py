@@ -77,7 +77,7 @@ class Hlog(lightcurves.Hlog):
                 chosen = find_reduction(session, find_run(session, run), reduction, recipe)
                 export = load_export(session, chosen, cameras(settings.cameras))
                 if position is not None:
-                    export = export.at_barycentre(read_position(position) if isinstance(position, str) else position)
+                    export = export.at(read_position(position) if isinstance(position, str) else position).at_barycentre()
                 return cls(log_of(export))
         finally:
             record.close()

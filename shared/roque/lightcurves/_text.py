@@ -7,16 +7,20 @@ to 15 digits is read as the nearest double.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from roque.compiling import njit
 
 __all__ = ["BAD_COUNT", "BAD_NUMBER", "KINDS", "WIDEST", "format_rows", "index_rows", "merge_rows", "parse_rows"]
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Place = Any
+"""A place in a text as uint64, where most of the time goes: a signed one would be asked whether it counts from the end."""
 
 BAD_COUNT, BAD_NUMBER = 1, 2
 """What `parse_rows` may find wrong with a row."""
@@ -36,6 +40,7 @@ _LEAST = np.array([-2147483648.0, -2147483648.0, 0.0])
 _BEYOND = np.array([2147483648.0, 2147483648.0, 4294967296.0])
 _POWERS = np.array([10**k for k in range(19)], np.int64)
 _TENS = np.array([float(10**k) for k in range(19)])
+_ONE = np.uint64(1)
 
 
 @njit(cache=True, nogil=True)
@@ -45,7 +50,7 @@ def index_rows(text: Bytes, start: int, labels: Bytes, lengths: Ints) -> tuple[I
     Parameters
     ----------
     text : array of uint8
-        The log.
+        The log; it must end with a line end.
     start : int
         Where to begin, at the start of a line.
     labels : array of uint8, shape (ccds, width)
@@ -88,19 +93,21 @@ def index_rows(text: Bytes, start: int, labels: Bytes, lengths: Ints) -> tuple[I
 
 
 @njit(cache=True, nogil=True)
-def _line(text: Bytes, place: int) -> tuple[int, int, bool, bool]:
+def _line(text: Bytes, start: int) -> tuple[Any, Any, bool, bool]:
     """Look at a line: its first character that is not blank, its end, whether it is a row, and free of control characters."""
     clean = True
-    while place < len(text) and text[place] <= _BLANK and text[place] != _NEWLINE:
+    place: Place = np.uint64(start)
+    while text[place] <= _BLANK and text[place] != _NEWLINE:
         clean = clean and (text[place] == _BLANK or text[place] == _TAB or text[place] == _RETURN)
-        place += 1
+        place += _ONE
     # what begins with a control character is no comment, whatever follows
-    is_comment = clean and place < len(text) and text[place] == _HASH
+    is_comment = clean and text[place] == _HASH
     end = place
-    while end < len(text) and text[end] != _NEWLINE:
-        clean = clean and (text[end] >= _BLANK or text[end] == _TAB or text[end] == _RETURN)
-        end += 1
-    return place, end, (end > place or not clean) and not is_comment, clean
+    while text[end] != _NEWLINE:
+        if text[end] < _BLANK:  # seldom: most characters need no further look
+            clean = clean and (text[end] == _TAB or text[end] == _RETURN)
+        end += _ONE
+    return np.int64(place), np.int64(end), (end > place or not clean) and not is_comment, clean
 
 
 @njit(cache=True, nogil=True)
@@ -112,7 +119,7 @@ def parse_rows(text: Bytes, begins: Ints, ends: Ints, kinds: Ints, offsets: Ints
     text : array of uint8
         The log.
     begins, ends : array of int64
-        Where each row begins and ends.
+        Where each row begins and ends; a blank or a line end stands there.
     kinds, offsets : array of int64
         For each column the index of its type in `KINDS`, and its place in a row of `out`.
     out : array of uint8, shape (rows, bytes of a row)
@@ -123,46 +130,73 @@ def parse_rows(text: Bytes, begins: Ints, ends: Ints, kinds: Ints, offsets: Ints
     row, fault : int
         The first row that cannot be read and what is wrong with it (`BAD_COUNT`, `BAD_NUMBER`); (-1, 0) if all is well.
     """
-    single, double = np.empty(1, np.float32), np.empty(1, np.float64)
-    signed, unsigned = np.empty(1, np.int32), np.empty(1, np.uint32)
-    single_bytes, double_bytes = single.view(np.uint8), double.view(np.uint8)
-    signed_bytes, unsigned_bytes = signed.view(np.uint8), unsigned.view(np.uint8)
     for row in range(len(begins)):
-        place, end = begins[row], ends[row]
+        place: Place = np.uint64(begins[row])
+        end: Place = np.uint64(ends[row])
         for column in range(len(kinds)):
             while place < end and text[place] <= _BLANK:
-                place += 1
+                place += _ONE
             if place >= end:
                 return row, BAD_COUNT
-            value, place, fine = _read(text, place, end)
+            value, behind, fine = _read_plain(text, place)
+            if not fine:
+                value, other, fine = _read(text, np.int64(place), np.int64(end))  # type: ignore[arg-type]
+                behind = np.uint64(other)
             if not fine:
                 return row, BAD_NUMBER
+            place = behind
             at, kind = offsets[column], kinds[column]
-            if kind == 3:
-                single[0] = value
-                for i in range(4):
-                    out[row, at + i] = single_bytes[i]
-            elif kind == 4:
-                double[0] = value
+            if kind == 4:
+                bits = np.float64(value).view(np.uint64)
                 for i in range(8):
-                    out[row, at + i] = double_bytes[i]
-            elif not (value == math.floor(value) and _LEAST[kind] <= value < _BEYOND[kind]):
-                return row, BAD_NUMBER
-            elif kind == 0:
-                out[row, at] = value != 0.0
-            elif kind == 1:
-                signed[0] = np.int32(np.int64(value))
-                for i in range(4):
-                    out[row, at + i] = signed_bytes[i]
+                    out[row, at + i] = (bits >> np.uint64(8 * i)) & np.uint64(255)
+                continue
+            if kind == 3:
+                word = np.float32(value).view(np.uint32)
+            elif value == math.floor(value) and _LEAST[kind] <= value < _BEYOND[kind]:
+                word = np.uint32(np.int64(value))
             else:
-                unsigned[0] = np.uint32(np.int64(value))
+                return row, BAD_NUMBER
+            if kind == 0:
+                out[row, at] = value != 0.0
+            else:
                 for i in range(4):
-                    out[row, at + i] = unsigned_bytes[i]
+                    out[row, at + i] = (word >> (8 * i)) & 255
         while place < end:
             if text[place] > _BLANK:
                 return row, BAD_COUNT
-            place += 1
+            place += _ONE
     return -1, 0
+
+
+@njit(cache=True, nogil=True)
+def _read_plain(text: Bytes, place: Place) -> tuple[float, Place, bool]:
+    """Read digits with at most a minus and a point, 15 of them at most; as `_read`, which reads everything else."""
+    negative = text[place] == _MINUS
+    if negative:
+        place += _ONE
+    whole, place, digits = _digits(text, place, np.uint64(0))
+    decimals = np.uint64(0)
+    if text[place] == _POINT:
+        whole, place, decimals = _digits(text, place + _ONE, whole)
+    digits += decimals
+    if digits == 0 or digits > 15 or text[place] > _BLANK:
+        return 0.0, place, False
+    # one operation on two exact numbers: the nearest double
+    value = np.float64(np.int64(whole)) / _TENS[decimals]
+    return -value if negative else value, place, True
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _digits(text: Bytes, place: Place, whole: Any) -> tuple[Any, Place, Any]:
+    """Read digits on from a number: the number, the place behind them, and how many there were."""
+    first = place
+    digit = np.uint64(text[place]) - np.uint64(_ZERO)
+    while digit <= np.uint64(9):
+        whole = whole * np.uint64(10) + digit
+        place += _ONE
+        digit = np.uint64(text[place]) - np.uint64(_ZERO)
+    return whole, place, place - first
 
 
 @njit(cache=True, nogil=True)

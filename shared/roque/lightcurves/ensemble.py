@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from roque.errors import NotFound
 from roque.lightcurves._running import running_median, scatter
-from roque.photometry.flags import Flag
+from roque.lightcurves.scintillation import Scintillation
+from roque.lightcurves.series import Series
+from roque.photometry.flags import TRACKING, Flag
 from roque.photometry.measurements import Measurements
 
 __all__ = ["HARMLESS", "LIGHT_CURVE", "Comparison", "LightCurve", "light_curves"]
@@ -31,9 +33,10 @@ LIGHT_CURVE = np.dtype(
     ]
 )
 
-HARMLESS = Flag.SKY_AT_EDGE | Flag.BAD_TIME
+HARMLESS = Flag.SKY_AT_EDGE | Flag.BAD_TIME | TRACKING | Flag.BAD_PIXELS | Flag.COSMIC_RAY
 """Flags with which a comparison star is used all the same; with any other one it is left out of the frame."""
 
+_DAY = 86400.0
 _PRESENT = 0.9  # part of the frames that a comparison star must be measured in
 _SATURATED = 0.02  # part of the frames in which it may be saturated
 _USUAL = 1.25  # times the expected scatter up to which a star counts in full: scatters are not known better
@@ -72,6 +75,12 @@ class LightCurve:
     comparisons: tuple[Comparison, ...]
     rows: NDArray[np.void]
 
+    def series(self) -> Series:
+        """As a series: times are MJD(UTC), exposures in days."""
+        rows = self.rows
+        mjd, exposure = rows["mjd_int"] + rows["mjd_frac"], rows["exposure"] / _DAY
+        return Series(mjd, rows["ratio"].copy(), rows["ratio_error"].copy(), rows["flags"].copy(), exposure)
+
 
 @dataclass(frozen=True)
 class _Stars:
@@ -95,6 +104,7 @@ def light_curves(
     *,
     comparisons: Sequence[str] | None = None,
     times: NDArray[np.void] | None = None,
+    scintillation: Scintillation | None = None,
 ) -> dict[str, LightCurve]:
     r"""Divide a star by the sum of the good other stars, CCD by CCD.
 
@@ -111,6 +121,9 @@ def light_curves(
     times : structured array, optional
         Frames of the run with fields frame, ccd, mjd_int, mjd_frac, exposure, time_ok, data_ok: those in which the CCD was read
         out and that have no measurement get a row of NaN with the flag NO_DATA.
+    scintillation : Scintillation, optional
+        What to add to the errors of every star, target and comparisons, before they are divided: each scintillates for itself.
+        Where it is not known (NaN) nothing is added.
 
     Returns
     -------
@@ -133,7 +146,7 @@ def light_curves(
     for ccd in dict.fromkeys(measurements["ccd"].tolist()):
         mine = measurements[measurements["ccd"] == ccd]
         if np.any(mine["aperture"] == star):
-            found[ccd] = _light_curve(ccd, mine, star, comparisons, times)
+            found[ccd] = _light_curve(ccd, mine, star, comparisons, times, scintillation)
     if not found:
         labels = sorted(set(measurements["aperture"].tolist()))
         raise NotFound(f"no star {star} was measured", remedy=f"choose one of {', '.join(labels)}")
@@ -141,11 +154,19 @@ def light_curves(
 
 
 def _light_curve(
-    ccd: str, measurements: Measurements, star: str, wanted: Sequence[str] | None, times: NDArray[np.void] | None
+    ccd: str,
+    measurements: Measurements,
+    star: str,
+    wanted: Sequence[str] | None,
+    times: NDArray[np.void] | None,
+    scintillation: Scintillation | None,
 ) -> LightCurve:
     rows, place, time_ok = _frames(ccd, measurements, times)
     labels = list(dict.fromkeys(measurements["aperture"].tolist()))
     everything = _matrix(measurements, labels, place, len(rows))
+    if scintillation is not None:
+        share = np.nan_to_num(scintillation.of(rows["mjd_int"] + rows["mjd_frac"], rows["exposure"]))
+        everything = replace(everything, errors=np.hypot(everything.errors, everything.counts * share[:, np.newaxis]))
     target = everything.take([labels.index(star)])
     others = everything.take([k for k, label in enumerate(labels) if label != star])
     if wanted is not None:

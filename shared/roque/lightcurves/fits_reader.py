@@ -49,10 +49,11 @@ def read_tables(path: str | os.PathLike[str]) -> dict[str, NDArray[np.void]]:
         with FitsFile(plain, os.fspath(path)) as file:
             try:
                 for hdu in file.hdus():
-                    if "TFIELDS" in hdu.header and (label := hdu.header.get("CCDNAME")) is not None:
-                        if str(label) in tables:
+                    label = str(hdu.header.get("CCDNAME", ""))
+                    if "TFIELDS" in hdu.header and label:
+                        if label in tables:
                             raise _wrong(f"two tables of CCD {label}", file.name, f"HDU {hdu.index}")
-                        tables[str(label)] = _table(file, hdu)
+                        tables[label] = _table(file, hdu)
             except BadInput as error:
                 message = error.message.removeprefix("not a FITS log: ")
                 raise _wrong(message, file.name, error.place) from None

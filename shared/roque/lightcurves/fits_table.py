@@ -4,33 +4,34 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from roque.frames.cards import BLOCK, format_header
+from roque.lightcurves._fits_rows import turn_rows
 from roque.lightcurves.checksums import ZERO, encode, ones_sum
-
-if TYPE_CHECKING:
-    from astropy.io.fits import Header
 
 __all__ = ["text_table", "write_primary", "write_table"]
 
-_BLOCK = 2880
 _ROWS = 1 << 15  # rows that are turned into big-endian ones at a time
 _UNSIGNED = 1 << 31
 
-
-def write_primary(file: BinaryIO, cards: Mapping[str, tuple[Any, str]]) -> None:
-    """Write a first HDU without data, with further cards (value and comment by keyword)."""
-    from astropy.io import fits  # noqa: PLC0415 - reading ASCII logs should not wait for it
-
-    header = fits.Header([("SIMPLE", True, "conforms to FITS standard"), ("BITPIX", 8), ("NAXIS", 0), ("EXTEND", True)])
-    header.extend((keyword, value, comment) for keyword, (value, comment) in cards.items())
-    file.write(_signed(header, 0))
+Cards = Mapping[str, tuple[Any, str]]
+"""Value and comment by keyword."""
 
 
-def write_table(file: BinaryIO, name: str, table: NDArray[np.void], cards: Mapping[str, tuple[Any, str]]) -> None:
+def write_primary(file: BinaryIO, cards: Cards, comments: Iterable[str] = ()) -> None:
+    """Write a first HDU without data, with further cards, and lines as COMMENT cards.
+
+    What no card can hold is escaped, and lines that are too long for one go on in the next.
+    """
+    standard: Cards = {"SIMPLE": (True, "conforms to FITS standard"), "BITPIX": (8, ""), "NAXIS": (0, ""), "EXTEND": (True, "")}
+    file.write(_signed({**standard, **cards}, 0, [_printable(line) for line in comments]))
+
+
+def write_table(file: BinaryIO, name: str, table: NDArray[np.void], cards: Cards) -> None:
     """Write a structured array as a binary table.
 
     Parameters
@@ -42,29 +43,24 @@ def write_table(file: BinaryIO, name: str, table: NDArray[np.void], cards: Mappi
     table : structured array
         Columns of types bool, int32, uint32 (offset by TZERO), float32, float64 or bytes.
     cards : mapping
-        Further cards, value and comment by keyword.
+        Further cards.
     """
-    stored = np.dtype([(column, _stored(table.dtype[column])) for column in table.dtype.names or ()])
-    header = _table_header(name, table, stored, cards)
+    header = {**_table_cards(name, table), **cards}
     start = file.tell()
     file.write(_signed(header, 0))
+    little = np.dtype([(column, table.dtype[column].newbyteorder("<")) for column in table.dtype.names or ()])
+    kinds = np.array([ord(little[column].kind) for column in little.names or ()], np.int64)
+    sizes = np.array([little[column].itemsize for column in little.names or ()], np.int64)
     total, rest = 0, b""
     for first in range(0, len(table), _ROWS):
-        part = table[first : first + _ROWS]
-        rows = np.empty(len(part), stored)
-        for column in stored.names or ():
-            values = part[column]
-            if values.dtype == np.bool_:
-                rows[column] = np.where(values, b"T", b"F").view("u1")
-            elif values.dtype == np.uint32:
-                rows[column] = values ^ np.uint32(_UNSIGNED)
-            else:
-                rows[column] = values
-        data = rest + rows.tobytes()
+        rows = np.ascontiguousarray(table[first : first + _ROWS].astype(little, copy=False))
+        turned = np.empty((len(rows), little.itemsize), np.uint8)
+        turn_rows(rows.view(np.uint8).reshape(turned.shape), kinds, sizes, turned)
+        data = rest + turned.tobytes()
         whole = len(data) // 4 * 4
         total, rest = ones_sum(memoryview(data)[:whole], total), data[whole:]
         file.write(data[:whole])
-    end = rest + bytes(-(len(table) * stored.itemsize) % _BLOCK)
+    end = rest + bytes(-(len(table) * little.itemsize) % BLOCK)
     file.write(end)
     file.seek(start)
     file.write(_signed(header, ones_sum(end, total)))
@@ -78,58 +74,43 @@ def text_table(lines: Iterable[str]) -> NDArray[np.void]:
     return np.array([(line,) for line in encoded], [("TEXT", f"S{max(1, width)}")])
 
 
-def _signed(header: Header, data: int) -> bytes:
+def _signed(cards: Cards, data: int, lines: Sequence[str] = ()) -> bytes:
     """A header that says what its HDU adds up to, for data that add up to `data`."""
-    header["DATASUM"] = (str(data), "sum of the data, in words of 32 bits")
-    header["CHECKSUM"] = (ZERO, "makes the sum of the HDU all ones")
-    header["CHECKSUM"] = encode(ones_sum(header.tostring().encode("ascii"), data))
-    return bytes(header.tostring().encode("ascii"))
+    values = {keyword: value for keyword, (value, _) in cards.items()}
+    comments = {keyword: comment for keyword, (_, comment) in cards.items() if comment}
+    values |= {"DATASUM": str(data), "CHECKSUM": ZERO, "COMMENT": list(lines)}
+    comments |= {"DATASUM": "sum of the data, in words of 32 bits", "CHECKSUM": "makes the sum of the HDU all ones"}
+    values["CHECKSUM"] = encode(ones_sum(format_header(values, comments), data))
+    return format_header(values, comments)
 
 
-def _stored(kind: np.dtype[Any]) -> str:
-    """Type of a column in the file, as numpy writes it."""
+def _printable(line: str) -> str:
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line.expandtabs())
+    return text.encode("ascii", "backslashreplace").decode("ascii")
+
+
+def _table_cards(name: str, table: NDArray[np.void]) -> dict[str, tuple[Any, str]]:
+    kinds = table.dtype
+    cards: dict[str, tuple[Any, str]] = {
+        "XTENSION": ("BINTABLE", "binary table extension"),
+        "BITPIX": (8, "array data type"),
+        "NAXIS": (2, "number of array dimensions"),
+        "NAXIS1": (sum(kinds[column].itemsize for column in kinds.names or ()), "bytes of a row"),
+        "NAXIS2": (len(table), "rows"),
+        "PCOUNT": (0, "number of group parameters"),
+        "GCOUNT": (1, "number of groups"),
+        "TFIELDS": (len(kinds.names or ()), "number of table fields"),
+    }
+    for number, column in enumerate(kinds.names or (), 1):
+        cards[f"TTYPE{number}"] = (column, "")
+        cards[f"TFORM{number}"] = (_form(kinds[column]), "")
+        if kinds[column].kind == "u":
+            cards[f"TZERO{number}"] = (_UNSIGNED, "")
+    cards["EXTNAME"] = (name, "")
+    return cards
+
+
+def _form(kind: np.dtype[Any]) -> str:
     if kind.kind == "S":
-        return f"S{kind.itemsize}"
-    return {"b": "u1", "i": ">i4", "u": ">u4", "f": f">f{kind.itemsize}"}[kind.kind]
-
-
-def _table_header(
-    name: str, table: NDArray[np.void], stored: np.dtype[np.void], cards: Mapping[str, tuple[Any, str]]
-) -> Header:
-    from astropy.io import fits  # noqa: PLC0415 - as above
-
-    header = fits.Header(
-        [
-            ("XTENSION", "BINTABLE", "binary table extension"),
-            ("BITPIX", 8, "array data type"),
-            ("NAXIS", 2, "number of array dimensions"),
-            ("NAXIS1", stored.itemsize, "bytes of a row"),
-            ("NAXIS2", len(table), "rows"),
-            ("PCOUNT", 0, "number of group parameters"),
-            ("GCOUNT", 1, "number of groups"),
-            ("TFIELDS", len(stored.names or ()), "number of table fields"),
-        ]
-    )
-    for number, (column, form) in enumerate(_forms(table.dtype), 1):
-        header[f"TTYPE{number}"] = column
-        header[f"TFORM{number}"] = form
-        if table.dtype[column].kind == "u":
-            header[f"TZERO{number}"] = _UNSIGNED
-    header["EXTNAME"] = name
-    header.extend((keyword, value, comment) for keyword, (value, comment) in cards.items())
-    return header
-
-
-def _forms(kinds: np.dtype[np.void]) -> Sequence[tuple[str, str]]:
-    letters = {"b": "L", "i": "J", "u": "J"}
-    found = []
-    for column in kinds.names or ():
-        kind = kinds[column]
-        if kind.kind == "S":
-            form = f"{kind.itemsize}A"
-        elif kind.kind == "f":
-            form = "D" if kind.itemsize == 8 else "E"
-        else:
-            form = letters[kind.kind]
-        found.append((column, form))
-    return found
+        return f"{kind.itemsize}A"
+    return {"b1": "L", "i4": "J", "u4": "J", "f4": "E", "f8": "D"}[f"{kind.kind}{kind.itemsize}"]

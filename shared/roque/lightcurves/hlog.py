@@ -101,7 +101,9 @@ class Hlog(dict[str, NDArray[np.void]]):
         for path, (_, tables) in zip(paths, logs, strict=True):
             if {ccd: table.dtype for ccd, table in tables.items()} != {ccd: t.dtype for ccd, t in logs[0][1].items()}:
                 raise BadInput(f"its columns are not those of {os.fspath(paths[0])}", file=os.fspath(path))
-        joined = {ccd: np.concatenate([tables[ccd] for _, tables in logs]) for ccd in logs[0][1]}
+        joined = logs[0][1]
+        if len(logs) > 1:
+            joined = {ccd: np.concatenate([tables[ccd] for _, tables in logs]) for ccd in joined}
         for table in joined.values():
             _mend_old_errors(table)
         return cls(joined, logs[0][0])
@@ -179,7 +181,14 @@ class Hlog(dict[str, NDArray[np.void]]):
                 merge_rows(text, starts[:-1], starts[1:], False, out)
                 file.write(out.data)
 
-    def to_fits(self, name: str | os.PathLike[str], source: str, texts: Mapping[str, str] | None = None) -> None:
+    def to_fits(
+        self,
+        name: str | os.PathLike[str],
+        source: str,
+        texts: Mapping[str, str] | None = None,
+        *,
+        comments: Iterable[str] = (),
+    ) -> None:
         """Write the log as FITS, a table per CCD in the order of their labels; never over a file that exists.
 
         The same log gives the same bytes.
@@ -192,7 +201,10 @@ class Hlog(dict[str, NDArray[np.void]]):
             Name of the log that it comes from, for the keyword LOGFILE.
         texts : mapping of str to str, optional
             Texts to keep behind the tables, by the name of their HDU: apertures, reduce file, provenance. Each is a
-            table with a line in each row of its column TEXT.
+            table with a line in each row of its column TEXT. Their CCDNAME is empty: the HiPERCAM pipeline's reader wants
+            one everywhere.
+        comments : iterable of str, optional
+            Lines to keep in the first header.
 
         Raises
         ------
@@ -200,11 +212,11 @@ class Hlog(dict[str, NDArray[np.void]]):
             The file exists.
         """
         with write_whole(name, overwrite=False) as part, part.open("wb") as file:
-            write_primary(file, {"LOGFILE": (source, "Original log file")})
+            write_primary(file, {"LOGFILE": (source, "Original log file")}, comments)
             for ccd, table in sorted(self.items()):
                 write_table(file, f"CCD {ccd}", table, {"CCDNAME": (ccd, "CCD name")})
             for title, text in (texts or {}).items():
-                write_table(file, title, text_table(text.splitlines()), {})
+                write_table(file, title, text_table(text.splitlines()), {"CCDNAME": ("", "not of a CCD")})
 
     def tseries(self, ccd: str | int, ap: str | int | None, name: str = "counts", *, ecol: bool = True) -> Series:
         """Take a column as a series.
@@ -283,6 +295,9 @@ def _mend_old_errors(table: NDArray[np.void]) -> None:
             if f"{error}_{label}" not in names:
                 continue
             bad = table[f"{error}_{label}"] < 0
+            if error == "skye" and f"flag_{label}" in names:
+                # of today's logs too: a sky of 0, not of nothing, was taken where all of its pixels were rejected
+                bad &= ~((table[f"sky_{label}"] == 0) & (table[f"flag_{label}"] & Flag.NO_SKY > 0))
             for column in (f"{column}_{label}" for column in columns):
                 if column in names and table.dtype[column].kind == "f":
                     table[column][bad] = np.nan

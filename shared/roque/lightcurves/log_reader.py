@@ -16,6 +16,7 @@ __all__ = ["read_log"]
 
 _REMEDY = "give the ASCII log of a reduction; one of the C++ ULTRACAM pipeline is read with origin=u, or Hlog.from_ulog"
 _MOST_COMMENTS = 100_000  # lines; real ones have some hundred
+_PIECE = 1 << 14  # rows that a thread reads at a time
 _NAMES = ("Start of column name definitions", "End of column name definitions")
 _TYPES = ("Start of data type definitions", "End of data type definitions")
 
@@ -40,6 +41,8 @@ def read_log(path: Path) -> tuple[list[str], dict[str, NDArray[np.void]]]:
     try:
         with OpenFile(path):  # what is no file is refused
             text = np.fromfile(path, np.uint8)
+        if not text.size or text[-1] != ord("\n"):
+            text = np.append(text, np.uint8(ord("\n")))
     except NotFound as error:
         raise NotFound("no such log", file=str(path)) from error
     comments, start = _comments(text, path)
@@ -53,23 +56,30 @@ def read_log(path: Path) -> tuple[list[str], dict[str, NDArray[np.void]]]:
         row = int(np.argmax(ccds < 0))
         wrong = "its CCD has no column definitions" if ccds[row] == -1 else "there is a character in it that is no text"
         raise _bad_row(wrong, text, int(begins[row]), path)
-    chosen = [ccds == index for index in range(len(labels))]
+    tables: dict[str, NDArray[np.void]] = {}
+    pieces = []
+    for index, (label, dtype) in enumerate(kinds.items()):
+        mine = np.flatnonzero(ccds == index)
+        tables[label] = np.empty(len(mine), dtype)
+        for first in range(0, len(mine), _PIECE):
+            rows = mine[first : first + _PIECE]
+            pieces.append((tables[label][first : first + _PIECE], begins[rows], ends[rows]))
     with ThreadPoolExecutor(max_workers=2) as pool:  # the kernels run without the interpreter's lock
-        tables = pool.map(lambda mine, dtype: _table(text, begins[mine], ends[mine], dtype, path), chosen, kinds.values())
-        return comments, dict(zip(labels, tables, strict=True))
+        list(pool.map(lambda piece: _fill(text, path, *piece), pieces))
+    return comments, tables
 
 
-def _table(
-    text: NDArray[np.uint8], begins: NDArray[np.int64], ends: NDArray[np.int64], dtype: np.dtype[np.void], path: Path
-) -> NDArray[np.void]:
+def _fill(
+    text: NDArray[np.uint8], path: Path, table: NDArray[np.void], begins: NDArray[np.int64], ends: NDArray[np.int64]
+) -> None:
+    """Read some rows of a CCD."""
+    dtype = table.dtype
     codes = np.array([KINDS.index(_code(dtype[name])) for name in dtype.names or ()], np.int64)
     offsets = np.array([place for _, place, *_ in (dtype.fields or {}).values()], np.int64)
-    table = np.empty(len(begins), dtype)
     row, fault = parse_rows(text, begins, ends, codes, offsets, table.view(np.uint8).reshape(len(table), dtype.itemsize))
     if row >= 0:
         wrong = f"not {len(codes) + 1} items" if fault == BAD_COUNT else "something in it is not a number of its column's type"
         raise _bad_row(wrong, text, int(begins[row]), path)
-    return table
 
 
 def _comments(text: NDArray[np.uint8], path: Path) -> tuple[list[str], int]:

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from roque.errors import BadInput
 from roque.frames.files import write_whole
 from roque.lightcurves.barycentre import Barycentre
-from roque.photometry.measurements import MEASUREMENT, Measurements, empty
+from roque.photometry.measurements import MEASUREMENT, Measurements
 
 __all__ = ["write_ecsv", "write_parquet"]
 
 _UNITS = {
     **dict.fromkeys(("mjd_int", "mjd_frac", "bjd_tdb", "hjd_utc"), "d"),
     "exposure": "s",
-    **dict.fromkeys(("mfwhm", "x", "xe", "y", "ye", "fwhm", "fwhme"), "pix"),
+    **dict.fromkeys(("mfwhm", "x", "xe", "y", "ye", "fwhm", "fwhme", "radius"), "pix"),
     **dict.fromkeys(("counts", "countse", "sky", "skye", "peak"), "adu"),
 }
 
@@ -29,7 +29,11 @@ _Columns = dict[str, NDArray[Any]]
 
 
 def write_ecsv(
-    path: Path, parts: Iterable[Measurements], about: Mapping[str, Any], barycentre: Barycentre | None = None
+    path: Path,
+    parts: Iterable[Measurements],
+    about: Mapping[str, Any],
+    barycentre: Barycentre | None = None,
+    dtype: np.dtype[np.void] = MEASUREMENT,
 ) -> None:
     """Write measurements as ECSV, whole or not at all: ``astropy.table.Table.read(path)`` gives every bit of them again.
 
@@ -43,9 +47,11 @@ def write_ecsv(
         What else to say, of text without line breaks, numbers, lists and mappings; it becomes the table's ``meta``.
     barycentre : Barycentre, optional
         For the columns bjd_tdb and hjd_utc.
+    dtype : dtype
+        Of the parts: `MEASUREMENT`, or that with further fields.
     """
     with write_whole(path) as part, part.open("w", encoding="utf-8", newline="") as file:
-        file.write(_ecsv_header(about, barycentre))
+        file.write(_ecsv_header(about, barycentre, dtype))
         lines = csv.writer(file, lineterminator="\n")
         for measurements in parts:
             columns = _columns(measurements, barycentre).values()
@@ -53,7 +59,11 @@ def write_ecsv(
 
 
 def write_parquet(
-    path: Path, parts: Iterable[Measurements], about: Mapping[str, str], barycentre: Barycentre | None = None
+    path: Path,
+    parts: Iterable[Measurements],
+    about: Mapping[str, str],
+    barycentre: Barycentre | None = None,
+    dtype: np.dtype[np.void] = MEASUREMENT,
 ) -> None:
     """Write measurements as Parquet, whole or not at all; parameters as of `write_ecsv`, `about` of texts alone.
 
@@ -68,7 +78,7 @@ def write_parquet(
     except ImportError:
         remedy = "install it with 'pip install pyarrow', or export another format"
         raise BadInput("Parquet needs the package pyarrow, which is not installed", remedy=remedy) from None
-    kinds = {name: column.dtype for name, column in _columns(empty(0), barycentre).items()}
+    kinds = {name: column.dtype for name, column in _columns(np.zeros(0, dtype), barycentre).items()}
     fields = [
         pa.field(name, pa.string() if kind.kind == "U" else pa.from_numpy_dtype(kind), nullable=False)
         for name, kind in kinds.items()
@@ -83,17 +93,17 @@ def write_parquet(
 
 
 def _columns(measurements: Measurements, barycentre: Barycentre | None) -> _Columns:
-    columns = {name: np.ascontiguousarray(measurements[name]) for name in MEASUREMENT.names or ()}
+    columns = {name: np.ascontiguousarray(measurements[name]) for name in measurements.dtype.names or ()}
     if barycentre is not None:
         times = columns["mjd_int"], columns["mjd_frac"]
         columns |= {"bjd_tdb": barycentre.bjd(*times), "hjd_utc": barycentre.hjd(*times)}
     return columns
 
 
-def _ecsv_header(about: Mapping[str, Any], barycentre: Barycentre | None) -> str:
+def _ecsv_header(about: Mapping[str, Any], barycentre: Barycentre | None, dtype: np.dtype[np.void]) -> str:
     from astropy.table import Table  # noqa: PLC0415 - a third of a second
 
-    table = Table(_columns(empty(0), barycentre), meta=dict(about))
+    table = Table(_columns(np.zeros(0, dtype), barycentre), meta=dict(about))
     for name, unit in _UNITS.items():
         if name in table.colnames:
             table[name].unit = unit

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from roque.errors import BadInput
 from roque.frames.files import write_whole
 from roque.lightcurves.ensemble import LightCurve
-from roque.photometry.flags import Flag
+from roque.photometry.flags import TRACKING, Flag
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["plot_light_curves"]
+__all__ = ["COLOURS", "limits", "plot_light_curves"]
 
-_COLOURS = ("#5b4fc4", "#1f7a3d", "#c05a00", "#b3282d", "#6b2b2b")
+COLOURS = ("#5b4fc4", "#1f7a3d", "#c05a00", "#b3282d", "#6b2b2b")
 _UNITS = ((86400.0, "Seconds"), (1440.0, "Minutes"), (24.0, "Hours"))
 _BEHIND = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5}
 _MANY = 240.0  # of a unit from which on the next one is clearer
@@ -69,7 +69,7 @@ def plot_light_curves(
             curve,
             (_mjd(curve) - start) * scale,
             f"CCD {ccd}" + (f", {band}" if band else ""),
-            _COLOURS[k % len(_COLOURS)],
+            COLOURS[k % len(COLOURS)],
         )
     axes[-1].set_xlabel(f"{unit} from MJD {start:.6f} (UTC, middle of exposures)")
     figure.supylabel("Flux relative to comparison stars")
@@ -82,7 +82,7 @@ def plot_light_curves(
 def _panel(axis: Axes, curve: LightCurve, times: NDArray[np.float64], label: str, colour: str) -> None:
     rows = curve.rows
     known = np.isfinite(rows["ratio"])
-    flagged = known & (rows["flags"] != Flag.ALL_OK)
+    flagged = known & (rows["flags"] & ~np.uint32(TRACKING) != Flag.ALL_OK)
     good = known & ~flagged
     level = float(np.median(rows["ratio"][good if good.any() else known]))
     values, errors = rows["ratio"] / level, rows["ratio_error"] / level
@@ -97,7 +97,7 @@ def _panel(axis: Axes, curve: LightCurve, times: NDArray[np.float64], label: str
         color=colour,
         label="measured, one sigma",
     )
-    low, high = _limits(values[good if good.any() else known], errors[good if good.any() else known])
+    low, high = limits(values[good if good.any() else known], errors[good if good.any() else known])
     axis.set_ylim(low, high)
     inside = np.clip(values, low + 0.04 * (high - low), high - 0.04 * (high - low))
     axis.plot(
@@ -121,8 +121,8 @@ def _panel(axis: Axes, curve: LightCurve, times: NDArray[np.float64], label: str
     axis.margins(x=0.015)
 
 
-def _limits(values: NDArray[np.float64], errors: NDArray[np.float64]) -> tuple[float, float]:
-    """Range that shows all points but wild ones, which would squeeze the rest."""
+def limits(values: NDArray[np.float64], errors: NDArray[np.float64]) -> tuple[float, float]:
+    """Range of an axis that shows all points but wild ones, which would squeeze the rest."""
     first, last = np.percentile(values, [3.0, 97.0])
     reach = 1.5 * (last - first) + 5.0 * float(np.nanmedian(errors))
     low, high = max(values.min(), first - reach), min(values.max(), last + reach)

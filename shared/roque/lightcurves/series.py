@@ -36,7 +36,7 @@ ANY_FLAG = 0xFFFFFFFF
 _MAGNITUDE = 2.5 / math.log(10.0)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Series:
     """Values against time, each with an error, flags and an exposure.
 
@@ -49,7 +49,7 @@ class Series:
     bmask : array of uint32
         Bits of `roque.photometry.flags.Flag`.
     te : array of float64
-        Exposures, in the unit of `t`.
+        Exposures, in the unit of `t`. Of errors, flags and exposures that are not given all are 0.
 
     Notes
     -----
@@ -66,9 +66,26 @@ class Series:
     bmask: NDArray[np.uint32]
     te: Floats
 
-    def __post_init__(self) -> None:
-        if len({len(self.t), len(self.y), len(self.ye), len(self.bmask), len(self.te)}) != 1:
+    def __init__(
+        self,
+        t: ArrayLike,
+        y: ArrayLike,
+        ye: ArrayLike | None = None,
+        bmask: ArrayLike | None = None,
+        te: ArrayLike | None = None,
+    ) -> None:
+        times, values = np.asarray(t), np.asarray(y)
+        given = {
+            "t": times,
+            "y": values,
+            "ye": np.zeros(len(values), values.dtype) if ye is None else np.asarray(ye),
+            "bmask": np.zeros(len(values), np.uint32) if bmask is None else np.asarray(bmask),
+            "te": np.zeros(len(values)) if te is None else np.asarray(te),
+        }
+        if len({len(array) for array in given.values()}) != 1:
             raise ValueError("times, values, errors, flags and exposures of a series must have one length")
+        for name, array in given.items():
+            object.__setattr__(self, name, array)
 
     def __len__(self) -> int:
         return len(self.t)

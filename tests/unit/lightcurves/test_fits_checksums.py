@@ -9,6 +9,7 @@ from astropy.io import fits
 
 from roque.lightcurves import Hlog
 from roque.lightcurves.checksums import ZERO, encode, ones_sum
+from roque.lightcurves.fits_table import write_primary, write_table
 from roque.photometry.measurements import empty
 
 RNG = np.random.default_rng(7)
@@ -54,3 +55,25 @@ def test_any_sum_is_written_in_letters_and_digits_that_cancel_it():
         turned = ones_sum((word[1:] + word[0]).encode())
         nothing = ones_sum(ZERO.encode())
         assert ones_sum(((turned - nothing + int(total)) % 0xFFFFFFFF).to_bytes(4, "big")) % 0xFFFFFFFF == 0
+
+
+def test_columns_of_every_type_and_byte_order_are_what_other_readers_find(tmp_path):
+    table = np.zeros(5, [("a", "?"), ("b", "<i4"), ("c", ">u4"), ("d", ">f4"), ("e", "<f8"), ("f", "S3")])
+    table["a"] = [True, False, True, True, False]
+    table["b"] = [-(2**31), -1, 0, 7, 2**31 - 1]
+    table["c"] = [0, 1, 2**31, 5, 2**32 - 1]
+    table["d"] = [np.nan, 1.5, -np.inf, 0.0, 3e38]
+    table["e"] = [np.nan, 1e-300, -1.0, 0.1, 2.0]
+    table["f"] = [b"x", b"", b"abc", b"y", b"z"]
+    path = tmp_path / "a.fits"
+    with path.open("wb+") as file:
+        write_primary(file, {"LOGFILE": ("it's a log", "where it comes from")})
+        write_table(file, "CCD 1", table[::2], {"CCDNAME": ("1", "CCD name")})  # rows that do not lie one behind the other
+    with fits.open(path, checksum=True) as hdus:
+        assert hdus[0].header.comments["LOGFILE"] == "where it comes from"
+        assert hdus[1].header["CCDNAME"] == "1"
+        for name in table.dtype.names:
+            found = hdus[1].data[name]
+            wanted = table[name][::2].astype("U3") if name == "f" else table[name][::2]
+            np.testing.assert_array_equal(found, wanted)
+    assert fitsio.FITS(str(path))[1].read().shape == (3,)

@@ -59,6 +59,14 @@ def test_negative_errors_of_old_logs_make_what_was_not_measured_nan_but_keep_pos
     assert table["sky_1"][0] == 35.0
 
 
+def test_a_sky_whose_pixels_were_all_rejected_is_read_as_it_was_taken(tmp_path):
+    path = tmp_path / "a.log"
+    rejected = " ".join([*GOOD.split()[:10], "0.00 -1.00 0 0 2600 2"])
+    path.write_text(log(f"1 1 61113.25 1 0.5 4.2 3.5 {rejected}"))
+    table = Hlog.from_ascii(path)["1"]
+    assert (table["sky_1"][0], table["skye_1"][0], table["flag_1"][0]) == (0.0, -1.0, 2)
+
+
 def test_a_log_of_an_older_version_is_read_by_its_own_definitions(tmp_path):
     names = "CCD nframe MJD MJDok Exptim mfwhm mbeta x_t xe_t y_t ye_t counts_t countse_t sky_t flag_t "
     names += "x_c counts_c countse_c flag_c radius_c"
@@ -177,6 +185,21 @@ def test_fits_keeps_every_bit_and_is_the_same_each_time(tmp_path):
         second.write(tmp_path / "c.log")
 
 
+def test_fits_logs_can_be_read_as_the_hipercam_pipeline_reads_them(tmp_path):
+    (tmp_path / "a.log").write_text(log(f"12 1 61113.25 1 0.5 4.2 nan {GOOD}", f"1 1 61113.25 0 0.5 4.2 3.5 {GOOD}"))
+    first = Hlog.from_ascii(tmp_path / "a.log")
+    comments = ["# a line", "", "#\tangstrom = \u212b", "# " + "long " * 40]
+    first.to_fits(tmp_path / "a.fits", "a.log", {"NOTES": "text"}, comments=comments)
+    with fits.open(tmp_path / "a.fits", checksum=True) as hdus:
+        # it takes every HDU behind the first for a table of a CCD; what is none of a CCD must not take one's place
+        assert [hdu.header["CCDNAME"] for hdu in hdus[1:]] == ["1", "12", ""]
+        assert all(hdu.data.names for hdu in hdus[1:])
+        told = [str(card) for card in hdus[0].header["COMMENT"]]
+    assert told[:3] == ["# a line", "", "#       angstrom = \\u212b"]
+    assert "".join(line.ljust(72) for line in told[3:]).rstrip() == comments[3].rstrip()
+    assert list(Hlog.from_fits(tmp_path / "a.fits")) == ["1", "12"]
+
+
 def test_a_log_of_measurements_has_a_row_for_each_frame_whatever_is_missing():
     rows = [
         empty(1, ccd="2", aperture=a, frame=f, mjd_int=61113, mjd_frac=0.1 * f, exposure=2.0, time_ok=True, counts=10 * f)
@@ -273,3 +296,23 @@ def test_a_log_without_times_or_flags_gives_no_series(tmp_path):
         (tmp_path / "b.fits").write_bytes(data.replace(old, b"'other   '"))
         with pytest.raises(BadInput, match="as logs have it"):
             Hlog.from_fits(tmp_path / "b.fits").tseries("1", "1")
+
+
+def test_a_last_row_without_line_end_is_a_row(tmp_path):
+    path = tmp_path / "a.log"
+    path.write_text(log(f"1 1 61113.25 1 0.5 4.2 nan {GOOD}", f"1 2 61113.5 1 0.5 4.2 nan {GOOD}").rstrip(" \n#"))
+    assert Hlog.from_ascii(path)["1"]["flag_1"].tolist() == [4, 4]
+    path.write_text(path.read_text()[:-2])  # the last word is missing
+    with pytest.raises(BadInput, match="not 23 items"):
+        Hlog.from_ascii(path)
+
+
+def test_of_many_rows_the_one_that_is_wrong_is_named(tmp_path):
+    rows = [f"1 {n} 61113.25 1 0.5 4.2 nan {GOOD}" for n in range(1, 40_000)]
+    rows[33_333] = rows[33_333].replace("10.5", "1O.5")
+    path = tmp_path / "a.log"
+    path.write_text(log(*rows))
+    line = path.read_text()[: path.read_text().index("1O.5")].count("\n") + 1
+    with pytest.raises(BadInput, match="not a number") as caught:
+        Hlog.from_ascii(path)
+    assert caught.value.place == f"line {line}"

@@ -48,9 +48,9 @@ def test_apertures_of_another_log_are_refused():
 
 
 def test_groups_are_ordered_by_ccd_and_share_the_shape_of_their_last_frame():
-    both = np.concatenate([rows(3), rows(2, "2")])
+    both = np.concatenate([rows(2, "2"), rows(3)])  # CCD 1 is skipped at first
     both["mfwhm"], both["mbeta"] = both["frame"], 3.0
-    one, two = by_ccd(both)
+    one, two = by_ccd(both, ["3", "1", "2"])
     assert set(one["ccd"]) == {"1"}
     assert set(one["mfwhm"]) == {3.0}
     assert set(two["mfwhm"]) == {2.0}

@@ -20,12 +20,12 @@ def formatted(values, decimals):
 
 
 def parsed(words, kind="f8"):
-    text = np.frombuffer(" ".join(words).encode(), np.uint8)
+    text = np.frombuffer(" ".join([*words, ""]).encode(), np.uint8)
     dtype = np.dtype([(f"c{k}", kind) for k in range(len(words))])
     table = np.empty(1, dtype)
     codes = np.full(len(words), KINDS.index(kind))
     offsets = np.arange(len(words)) * dtype[0].itemsize
-    row, fault = parse_rows(text, np.array([0]), np.array([len(text)]), codes, offsets, table.view(np.uint8).reshape(1, -1))
+    row, fault = parse_rows(text, np.array([0]), np.array([len(text) - 1]), codes, offsets, table.view(np.uint8).reshape(1, -1))
     return fault if row >= 0 else list(table[0].tolist())
 
 
@@ -92,16 +92,16 @@ def test_what_is_no_number_is_told():
 
 def test_rows_with_too_few_or_too_many_items_are_told():
     for words in (["1", "2"], ["1", "2", "3", "4"]):
-        text = np.frombuffer(" ".join(words).encode(), np.uint8)
+        text = np.frombuffer(" ".join([*words, ""]).encode(), np.uint8)
         table = np.empty((1, 24), np.uint8)
         found = parse_rows(
-            text, np.array([0]), np.array([len(text)]), np.full(3, KINDS.index("f8")), np.array([0, 8, 16]), table
+            text, np.array([0]), np.array([len(text) - 1]), np.full(3, KINDS.index("f8")), np.array([0, 8, 16]), table
         )
         assert found == (0, BAD_COUNT)
 
 
 def test_rows_are_found_among_comments_and_known_by_their_label():
-    text = b"# a comment\n1 2.0 3.0\n#\n\n  12 4 \r\n7 1\n1 5"
+    text = b"# a comment\n1 2.0 3.0\n#\n\n  12 4 \r\n7 1\n1 5\n"
     labels = np.array([b"1", b"12"])
     lengths = np.array([1, 2])
     begins, ends, ccds = index_rows(np.frombuffer(text, np.uint8), 0, labels.view(np.uint8).reshape(2, 2), lengths)

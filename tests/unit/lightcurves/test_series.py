@@ -149,3 +149,11 @@ def test_it_becomes_an_astropy_table():
     table = series([1.0, 2.0], bits=3).to_table()
     assert table.colnames == ["t", "te", "y", "ye", "bmask"]
     assert table["bmask"].tolist() == [3, 3]
+
+
+def test_times_and_values_alone_make_a_series():
+    plain = Series([1.0, 2.0], [5.0, 6.0])
+    assert plain.ye.tolist() == plain.te.tolist() == plain.bmask.tolist() == [0, 0]
+    assert plain.bmask.dtype == np.uint32
+    assert (plain / 2.0).y.tolist() == [2.5, 3.0]
+    assert Series(np.arange(2.0), np.ones(2, np.float32)).ye.dtype == np.float32
