@@ -7,25 +7,31 @@ comes back as NaN; a negative zero is stored as zero, because SQLite knows no ot
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from psycopg.errors import UniqueViolation
-from sqlalchemy import Connection, Table, select, text
+from sqlalchemy import ColumnElement, Connection, Table, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from roque.archive.models import Base, Frame, Measurement, Night, Reduction, Run
+from roque.archive.models import Base, Frame, Measurement, Night, RadiusMeasurement, Reduction, Run
 from roque.archive.pgcopy import copy_into
-from roque.photometry.measurements import MEASUREMENT, Measurements
+from roque.photometry.measurements import MEASUREMENT, RADIUS, Measurements, RadiusRows
 
-__all__ = ["insert_frames", "insert_frames_of", "insert_measurements", "load_measurements"]
+__all__ = [
+    "insert_frames",
+    "insert_frames_of",
+    "insert_measurements",
+    "insert_radii",
+    "load_measurements",
+    "load_radii",
+]
 
 _ROWS = 65_536  # at a time: what is in flight stays below some ten MB
-_FIELDS: tuple[str, ...] = MEASUREMENT.names or ()
 
 
 def insert_frames(session: Session, run_id: int, times: NDArray[np.void]) -> None:
@@ -74,10 +80,12 @@ def insert_measurements(session: Session, night: dt.date, reduction_id: int, mea
     measurements : Measurements
         Any number of rows.
     """
-    for first in range(0, len(measurements), _ROWS):
-        part = measurements[first : first + _ROWS]
-        whole = {"night": np.datetime64(night, "D"), "reduction_id": np.int32(reduction_id)}
-        _replace(session, _table(Measurement), {**whole, **{name: part[name] for name in _FIELDS}})
+    _insert(session, _table(Measurement), night, reduction_id, measurements)
+
+
+def insert_radii(session: Session, night: dt.date, reduction_id: int, rows: RadiusRows) -> None:
+    """Write what further radii gave; parameters as of `insert_measurements`, with an array of dtype `RADIUS`."""
+    _insert(session, _table(RadiusMeasurement), night, reduction_id, rows)
 
 
 def load_measurements(
@@ -104,20 +112,71 @@ def load_measurements(
         In the order of frame, CCD and aperture label.
     """
     rows = _table(Measurement).c
+    only = {"ccd": ccd, "aperture": aperture}
+    return _load(session, _table(Measurement), MEASUREMENT, reduction_id, only, frames, (rows.frame, rows.ccd, rows.aperture))
+
+
+def load_radii(
+    session: Session,
+    reduction_id: int,
+    ccd: str | None = None,
+    aperture: str | None = None,
+    factor: float | None = None,
+    frames: tuple[int, int] | None = None,
+) -> RadiusRows:
+    """Read what further radii of a reduction gave, every double with the bits it was written with.
+
+    Parameters
+    ----------
+    session : Session
+    reduction_id : int
+    ccd, aperture : str or None
+        Only these.
+    factor : float or None
+        Only this radius, as the recipe has it.
+    frames : tuple of int, or None
+        Only from the first to the last of these, both included.
+
+    Returns
+    -------
+    array of dtype `RADIUS`
+        In the order of frame, CCD, aperture label and factor; none where the recipe asked for no radii.
+    """
+    rows = _table(RadiusMeasurement).c
+    only = {"ccd": ccd, "aperture": aperture, "factor": factor}
+    order = rows.frame, rows.ccd, rows.aperture, rows.factor
+    return _load(session, _table(RadiusMeasurement), RADIUS, reduction_id, only, frames, order)
+
+
+def _insert(session: Session, table: Table, night: dt.date, reduction_id: int, rows: NDArray[np.void]) -> None:
+    for first in range(0, len(rows), _ROWS):
+        part = rows[first : first + _ROWS]
+        whole = {"night": np.datetime64(night, "D"), "reduction_id": np.int32(reduction_id)}
+        _replace(session, table, {**whole, **{name: part[name] for name in rows.dtype.names or ()}})
+
+
+def _load(
+    session: Session,
+    table: Table,
+    dtype: np.dtype[np.void],
+    reduction_id: int,
+    only: Mapping[str, str | float | None],
+    frames: tuple[int, int] | None,
+    order: Sequence[ColumnElement[Any]],
+) -> NDArray[np.void]:
     # the key begins with the night, and so do the partitions
     night = select(Night.date).join(Run, Run.night_id == Night.id).join(Reduction, Reduction.run_id == Run.id)
-    whose = rows.night == night.where(Reduction.id == reduction_id).scalar_subquery(), rows.reduction_id == reduction_id
-    wanted = select(*(rows[name] for name in _FIELDS)).where(*whose)
-    if ccd is not None:
-        wanted = wanted.where(rows.ccd == ccd)
-    if aperture is not None:
-        wanted = wanted.where(rows.aperture == aperture)
+    whose = table.c.night == night.where(Reduction.id == reduction_id).scalar_subquery(), table.c.reduction_id == reduction_id
+    wanted = select(*(table.c[name] for name in dtype.names or ())).where(*whose)
+    for name, value in only.items():
+        if value is not None:
+            wanted = wanted.where(table.c[name] == value)
     if frames is not None:
-        wanted = wanted.where(rows.frame.between(*frames))
-    found = session.connection().execute(wanted.order_by(rows.frame, rows.ccd, rows.aperture))
+        wanted = wanted.where(table.c.frame.between(*frames))
+    found = session.connection().execute(wanted.order_by(*order))
     # numpy takes None for NaN where the field is a double
-    parts = [np.array([tuple(row) for row in part], MEASUREMENT) for part in found.partitions(_ROWS)]
-    return np.concatenate(parts) if parts else np.zeros(0, MEASUREMENT)
+    parts = [np.array([tuple(row) for row in part], dtype) for part in found.partitions(_ROWS)]
+    return np.concatenate(parts) if parts else np.zeros(0, dtype)
 
 
 def _table(model: type[Base]) -> Table:

@@ -109,8 +109,8 @@ def _plain(value: Any) -> Any:
 def progress_values(found: FoundRun) -> dict[str, Any]:
     """Values of a row of `Run` that change while the run grows: its state, and its numbers as taken."""
     times = found.times
-    good = times[times["time_ok"] & times["data_ok"]]
-    mjd = good["mjd_int"] + good["mjd_frac"]
+    good = times["time_ok"] & times["data_ok"]
+    mjd = times["mjd_int"][good] + times["mjd_frac"][good]
     bad = times["data_ok"] & ~times["time_ok"]
     return {
         "frames": found.frames,

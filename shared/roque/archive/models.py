@@ -43,12 +43,14 @@ __all__ = [
     "Night",
     "Outbox",
     "Product",
+    "RadiusMeasurement",
     "RangeDone",
     "RawFile",
     "Recipe",
     "Reduction",
     "Run",
     "Site",
+    "Target",
     "UtcDateTime",
 ]
 
@@ -135,6 +137,17 @@ class Night(Base):
     __tablename__ = "night"
     id: Mapped[int] = mapped_column(primary_key=True)
     date: Mapped[dt.date] = mapped_column(unique=True)
+
+
+class Target(Base):
+    """Where an object is in the sky, as somebody said."""
+
+    __tablename__ = "target"
+    key: Mapped[str] = mapped_column(_text(128), primary_key=True)  # the name as it is compared: roque.archive.targets
+    name: Mapped[str] = mapped_column(_text(128))
+    ra: Mapped[float]  # ICRS, degrees
+    dec: Mapped[float]
+    said_at: Mapped[dt.datetime]
 
 
 class Run(Base):
@@ -375,6 +388,24 @@ class Measurement(Base):
     nrej: Mapped[int]
     peak: Mapped[int]
     flag: Mapped[int] = mapped_column(BigInteger)  # unsigned 32 bits
+
+
+class RadiusMeasurement(Base):
+    """What a further radius of the target gave, where a recipe asks for some: a row per radius beside that of `Measurement`."""
+
+    __tablename__ = "radius_measurement"
+    __table_args__ = ({"sqlite_with_rowid": False, "postgresql_partition_by": "RANGE (night)"},)
+    night: Mapped[dt.date] = mapped_column(primary_key=True)
+    reduction_id: Mapped[int] = mapped_column(primary_key=True)  # no foreign key, as for measurements
+    ccd: Mapped[str] = mapped_column(_text(8), primary_key=True)
+    aperture: Mapped[str] = mapped_column(_text(16), primary_key=True)
+    frame: Mapped[int] = mapped_column(primary_key=True)
+    factor: Mapped[float] = mapped_column(primary_key=True)  # the radius by the recipe
+    radius: Mapped[float | None]  # in this frame, unbinned pixels
+    counts: Mapped[float | None]
+    countse: Mapped[float | None]
+    peak: Mapped[int]
+    flag: Mapped[int] = mapped_column(BigInteger)
 
 
 class Product(Base):

@@ -7,14 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from roque.archive.models import Master, RawFile, Run
 from roque.archive.products import ProductStore
+from roque.calibration.defects import Defects, read_defects
 from roque.errors import BadInput, NotFound, Transient
 from roque.frames import Frame
-from roque.frames.hcm import read_hcm
 from roque.instruments import CameraDescription
 from roque.spool import FrameSource, data_source
 
@@ -52,8 +53,8 @@ def open_run(
         raise _changed(files[0].path)
 
 
-def load_masters(session: Session, references: Mapping[str, MasterReference], store: ProductStore) -> dict[str, Frame]:
-    """Read the frames of masters by kind, their digests checked; the last few are kept.
+def load_masters(session: Session, references: Mapping[str, MasterReference], store: ProductStore) -> dict[str, Any]:
+    """Read the frames of masters, and what else a recipe names, by kind, their digests checked; the last few are kept.
 
     Parameters
     ----------
@@ -71,14 +72,14 @@ def load_masters(session: Session, references: Mapping[str, MasterReference], st
     NotFound
         A file is not there.
     """
-    frames = {}
+    found = {}
     for kind, reference in references.items():
         if isinstance(reference, int):
             product = session.get_one(Master, reference).product
-            frames[kind] = _load(store.path(product.uri), product.sha256)
+            found[kind] = _load(store.path(product.uri), product.sha256)
         elif reference is not None:
-            frames[kind] = _load(Path(reference["file"]), reference["sha256"])
-    return frames
+            found[kind] = _load(Path(reference["file"]), reference["sha256"])
+    return found
 
 
 def master_contents(session: Session, references: Mapping[str, MasterReference]) -> dict[str, str | None]:
@@ -93,12 +94,12 @@ def master_contents(session: Session, references: Mapping[str, MasterReference])
 
 
 @lru_cache(maxsize=12)
-def _load(path: Path, sha256: str) -> Frame:
+def _load(path: Path, sha256: str) -> Frame | Defects:
     if named_file(path)["sha256"] != sha256:
         raise BadInput(
             "the file has changed since it was chosen", file=str(path), remedy="bring the old one back, or retry the run"
         )
-    return read_hcm(path)
+    return read_defects(path)  # a frame, too, by its name
 
 
 def named_file(path: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Partitions of the measurements on PostgreSQL: one a month of nights. An SQLite file has none.
+"""Partitions of the bulk tables on PostgreSQL: one a month of nights. An SQLite file has none.
 
 There is no default partition. It would take in rows of any night, but as long as it is there every new partition has to
 search it, and locks it against writers and readers alike; and the month whose rows it holds cannot be split off any more.
@@ -22,12 +22,16 @@ __all__ = [
     "AHEAD",
     "FEWEST_AHEAD",
     "LOCK_TIMEOUT",
+    "PARTITIONED",
     "SCHEMA_LOCK",
     "is_partition",
     "keep_partitions",
     "make_partitions",
     "partitions_ahead",
 ]
+
+PARTITIONED = ("measurement", "radius_measurement")
+"""Tables that are parted by night: a month has a partition of each that there is."""
 
 AHEAD = 3
 """Months after this one that have their partition before their first night."""
@@ -42,11 +46,11 @@ LOCK_TIMEOUT = "4s"
 """How long anybody who makes or changes tables waits for others: all who come after wait with them."""
 
 _MISSING = text("""
-SELECT DISTINCT date_trunc('month', day)::date FROM (
+SELECT DISTINCT parted, date_trunc('month', day)::date FROM unnest(CAST(:tables AS text[])) AS parted, (
     SELECT date AS day FROM night
     UNION ALL SELECT (:today + months * interval '1 month')::date FROM generate_series(0, :ahead) AS months
 ) AS wanted
-WHERE to_regclass('measurement_' || to_char(day, 'YYYY_MM')) IS NULL ORDER BY 1
+WHERE to_regclass(parted) IS NOT NULL AND to_regclass(parted || '_' || to_char(day, 'YYYY_MM')) IS NULL ORDER BY 1, 2
 """)
 
 _AHEAD = text("""
@@ -59,7 +63,7 @@ AND relname > 'measurement_' || to_char(coalesce(CAST(:today AS date), current_d
 def keep_partitions(record: Record, today: dt.date) -> None:
     """Make the partitions that are missing: those of registered nights, of this month and of the next ones.
 
-    Writers and readers of measurements go on meanwhile, and any number of planners may do it at once. If it cannot be done
+    Writers and readers go on meanwhile, and any number of planners may do it at once. If it cannot be done
     now, that is logged, and done at the next look.
 
     Parameters
@@ -86,8 +90,8 @@ def keep_partitions(record: Record, today: dt.date) -> None:
 
 def make_partitions(session: Session, today: dt.date) -> None:
     """Make the partitions that are missing in a transaction where nobody else makes any."""
-    for first in _missing(session, today):
-        _make(session, first)
+    for table, first in _missing(session, today):
+        _make(session, table, first)
 
 
 def partitions_ahead(session: Session, today: dt.date | None = None) -> int:
@@ -97,16 +101,17 @@ def partitions_ahead(session: Session, today: dt.date | None = None) -> int:
 
 def is_partition(table: str) -> bool:
     """Whether a table is a partition, by its name."""
-    return re.fullmatch(r"measurement_\d{4}_\d{2}", table) is not None
+    return re.fullmatch(rf"({'|'.join(PARTITIONED)})_\d{{4}}_\d{{2}}", table) is not None
 
 
-def _missing(session: Session, today: dt.date) -> list[dt.date]:
-    return list(session.execute(_MISSING, {"today": today, "ahead": AHEAD}).scalars())
+def _missing(session: Session, today: dt.date) -> list[tuple[str, dt.date]]:
+    given = {"tables": list(PARTITIONED), "today": today, "ahead": AHEAD}
+    return [(str(table), first) for table, first in session.execute(_MISSING, given)]
 
 
-def _make(session: Session, first: dt.date) -> None:
-    # made apart and attached: CREATE TABLE ... PARTITION OF would wait for every reader and writer of measurements
-    name = f"measurement_{first.isoformat()[:7].replace('-', '_')}"
-    session.execute(text(f"CREATE TABLE {name} (LIKE measurement INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"))
+def _make(session: Session, table: str, first: dt.date) -> None:
+    # made apart and attached: CREATE TABLE ... PARTITION OF would wait for every reader and writer of the table
+    name = f"{table}_{first.isoformat()[:7].replace('-', '_')}"
+    session.execute(text(f"CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"))
     bounds = f"FOR VALUES FROM ('{first}') TO (date '{first}' + interval '1 month')"
-    session.execute(text(f"ALTER TABLE measurement ATTACH PARTITION {name} {bounds}"))
+    session.execute(text(f"ALTER TABLE {table} ATTACH PARTITION {name} {bounds}"))

@@ -18,7 +18,7 @@ from psycopg import sql
 from sqlalchemy import Connection, MetaData, Table, text
 from sqlalchemy.orm import Session
 
-from roque.archive.partitions import is_partition, make_partitions
+from roque.archive.partitions import PARTITIONED, is_partition, make_partitions
 from roque.archive.session import Record
 from roque.archive.troubles import server_trouble, typed
 from roque.errors import Conflict
@@ -26,7 +26,6 @@ from roque.errors import Conflict
 __all__ = ["dump_tables", "insist_on_empty", "load_tables"]
 
 _CHUNK = 1 << 20
-_LAST = "measurement"  # its partitions are made for the nights, which must be there
 
 
 def dump_tables(record: Record, folder: Path) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
@@ -65,7 +64,7 @@ def load_tables(session: Session, name: str, tables: Sequence[Mapping[str, Any]]
     """Read tables back in this transaction, into tables of the same version that are empty."""
     connection = session.connection()
     for table in tables:
-        if table["name"] == _LAST:
+        if table["name"] in PARTITIONED:
             make_partitions(session, dt.datetime.now(dt.UTC).date())
         statement = _copy("COPY {} ({}) FROM STDIN (FORMAT BINARY)", table["name"], table["columns"])
         with _driver(connection, name) as cursor, cursor.copy(statement) as copy, (folder / table["file"]).open("rb") as file:
@@ -92,7 +91,8 @@ def _tables(connection: Connection) -> list[Table]:
     """The tables that there are, whoever is referred to before whoever refers to it."""
     found = MetaData()
     found.reflect(connection, only=lambda name, _: name != "alembic_version" and not is_partition(name))
-    return sorted(found.sorted_tables, key=lambda table: table.name == _LAST)
+    # partitions are made for the nights, which must be there
+    return sorted(found.sorted_tables, key=lambda table: table.name in PARTITIONED)
 
 
 def _copy(statement: str, table: str, columns: Sequence[str]) -> sql.Composed:

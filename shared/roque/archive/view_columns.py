@@ -73,6 +73,21 @@ COLUMNS: dict[str, dict[str, str]] = {
         "peak": "brightest raw pixel, ADU (cmax in logs)",
         "flag": "bits of what is wrong, 0 if nothing is",
     },
+    "radii": {
+        **_RUN,
+        "reduction": "id of the reduction; those alone whose recipe asks for radii",
+        "state": "of the reduction: running, done, superseded ...",
+        **_MEASURED,
+        "aperture": "label of the aperture",
+        "mjd": "middle of the exposure, MJD (UTC)",
+        "mfwhm": "mean FWHM of the CCD's stars, unbinned pixels",
+        "factor": "radius of the target by the recipe, in units of the mean FWHM",
+        "radius": "the same in this frame, unbinned pixels",
+        "counts": "within this radius, less sky, ADU",
+        "countse": "their error",
+        "peak": "brightest raw pixel, ADU",
+        "flag": "bits of what is wrong, 0 if nothing is",
+    },
     "light_curves": {
         **{name: _RUN[name] for name in ("run", "night", "instrument")},
         "object": "as the observer called it",
@@ -95,6 +110,7 @@ EXAMPLES: dict[str, str] = {
     "headers": "SELECT night, run, header->>'OBSERVER' FROM headers WHERE header->>'OBJECT' LIKE 'HS%'",
     "frames": "SELECT run, count(*) FROM frames WHERE NOT time_ok GROUP BY run",
     "measurements": "SELECT mjd, counts, countse FROM measurements WHERE run = 'run0012' AND ccd = '2' AND aperture = '1'",
+    "radii": "SELECT factor, avg(counts) FROM radii WHERE run = 'run0012' AND ccd = '2' AND aperture = '2' GROUP BY factor",
     "light_curves": "SELECT mjd, ratio, ratio_error FROM light_curves WHERE run = 'run0012' AND ccd = '2' AND comparison = '2'",
 }
 """View to an example."""

@@ -17,6 +17,7 @@ _BAD = int(
     | Flag.NO_DATA
     | Flag.JUNK
     | Flag.LOST
+    | Flag.UNCERTAIN
 )
 
 VIEWS: dict[str, str] = {
@@ -55,6 +56,18 @@ JOIN run ON run.id = reduction.run_id
 JOIN night ON night.id = run.night_id
 JOIN instrument ON instrument.id = run.instrument_id
 JOIN measurement AS m ON m.night = night.date AND m.reduction_id = reduction.id
+""",
+    "radii": """
+SELECT run.name AS run, m.night, instrument.name AS instrument, reduction.name AS reduction, reduction.state,
+       m.frame, m.ccd, m.aperture, m.mjd_int + m.mjd_frac AS mjd, m.mfwhm, r.factor, r.radius, r.counts, r.countse,
+       r.peak, r.flag
+FROM reduction
+JOIN run ON run.id = reduction.run_id
+JOIN night ON night.id = run.night_id
+JOIN instrument ON instrument.id = run.instrument_id
+JOIN radius_measurement AS r ON r.night = night.date AND r.reduction_id = reduction.id
+JOIN measurement AS m ON m.night = r.night AND m.reduction_id = r.reduction_id AND m.ccd = r.ccd
+     AND m.aperture = r.aperture AND m.frame = r.frame
 """,
     "light_curves": f"""
 SELECT run.name AS run, t.night, instrument.name AS instrument, run.object, reduction.name AS reduction, t.frame, t.ccd,

@@ -9,20 +9,22 @@ import subprocess
 import threading
 import time
 
+import numpy as np
 import pytest
 from sqlalchemy import MetaData, text
 
 from roque.archive import Record, backup
 from roque.archive.backup import back_up
-from roque.archive.bulk import insert_measurements, load_measurements
+from roque.archive.bulk import insert_measurements, insert_radii, load_measurements, load_radii
 from roque.archive.models import Night, RangeDone, Run
+from roque.archive.partitions import is_partition
 from roque.archive.products import ProductStore, record_product
 from roque.archive.restore import restore
 from roque.archive.schema import Tables, downgrade, tables, upgrade
 from roque.errors import BadInput, Conflict, NotFound
 from roque.jobs.kinds import Kind
 from roque.jobs.life import submit
-from roque.photometry.measurements import empty
+from roque.photometry.measurements import RADIUS, empty
 
 NIGHT = dt.date(2024, 5, 1)
 
@@ -55,6 +57,10 @@ def filled(bases, tmp_path, make_reduction):
         rows["frame"], rows["ccd"], rows["aperture"], rows["counts"] = range(3000), "1", "µ", 1 / 3
         rows["sky"][::7], rows["x"][::5], rows["flag"] = float("nan"), float("-inf"), 2**32 - 1
         insert_measurements(session, NIGHT, reduction, rows)
+        further = np.zeros(3000, RADIUS)
+        further["frame"], further["ccd"], further["aperture"], further["factor"] = range(3000), "1", "µ", 1.4
+        further["counts"], further["radius"] = 1 / 3, np.nan
+        insert_radii(session, NIGHT, reduction, further)
         session.add(RangeDone(reduction_id=reduction, first=1, last=9, state={"z": 1e22, "a": -0.0}, seconds={}))
         first = submit(session, Kind.EXPORT_REDUCTION, {"reduction_id": reduction}, key_inputs=1)
         submit(session, Kind.EXPORT_REDUCTION, {"reduction_id": reduction}, key_inputs=2, needs=[first], parent_id=first.id)
@@ -69,7 +75,7 @@ def contents(record):
     with record.reading() as session:
         found = MetaData()
         found.reflect(session.connection())
-        named = {name: table for name, table in found.tables.items() if not name.startswith("measurement_")}
+        named = {name: table for name, table in found.tables.items() if not is_partition(name)}
         return {name: sorted(map(repr, session.execute(table.select()))) for name, table in named.items()}
 
 
@@ -88,6 +94,8 @@ def test_what_is_restored_has_the_same_bits(filled, bases, tmp_path):
     assert files(again) == files(store)
     with record.reading() as before, bases[1].reading() as after:
         assert load_measurements(after, 1).tobytes() == load_measurements(before, 1).tobytes()
+        assert len(load_radii(after, 1)) == 3000
+        assert load_radii(after, 1).tobytes() == load_radii(before, 1).tobytes()
         assert repr(after.get_one(RangeDone, (1, 1)).state) == "{'z': 1e+22, 'a': -0.0}"
 
 
@@ -148,13 +156,13 @@ def test_it_is_one_moment_of_a_record_that_others_write_to(filled, bases, tmp_pa
 
 def test_an_older_backup_is_brought_up_to_date(filled, bases, tmp_path, monkeypatch):
     record, store = filled
-    before = contents(record)
+    before = {name: len(rows) for name, rows in contents(record).items()} | {"radius_measurement": 0}  # not known then
     downgrade(record, "0002")
     monkeypatch.setattr(backup, "insist_on_tables", lambda _: None)
     back_up(record, store, tmp_path / "backup")
     restore(tmp_path / "backup", bases[1], ProductStore(tmp_path / "again"))
     assert tables(bases[1]) is Tables.CURRENT
-    assert {name: len(rows) for name, rows in contents(bases[1]).items()} == {name: len(rows) for name, rows in before.items()}
+    assert {name: len(rows) for name, rows in contents(bases[1]).items()} == before
 
 
 def test_a_damaged_product_is_left_out_and_named(filled, bases, tmp_path):

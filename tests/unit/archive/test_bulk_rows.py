@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from sqlalchemy import func, select, text
 
-from roque.archive.bulk import insert_frames, insert_measurements, load_measurements
+from roque.archive.bulk import insert_frames, insert_measurements, insert_radii, load_measurements, load_radii
 from roque.archive.models import Frame, Measurement, Night, Run
 from roque.archive.pgcopy import binary_rows
-from roque.photometry.measurements import MEASUREMENT, empty
+from roque.photometry.measurements import MEASUREMENT, RADIUS, empty
 
 NIGHT = dt.date(2024, 5, 1)
 SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -1.0, 5e-324, 1.7976931348623157e308, 0.1, 1 / 3, 60431.123456789012]
@@ -219,3 +219,40 @@ def test_a_text_is_as_long_as_it_likes(record, reduction):
         session.scalars(select(Run)).one().object = "x" * 5000
     with record.reading() as session:
         assert session.scalar(select(func.length(Run.object))) == 5000
+
+
+def radius_rows(frames=4, factors=(0.1, 1.4, 2.0 / 3.0)):
+    made = np.zeros(frames * len(factors) * 2, RADIUS)
+    order = [(f"{k}", frame, factor) for k in (1, 2) for frame in range(1, frames + 1) for factor in factors]
+    for row, (aperture, frame, factor) in zip(made, order, strict=True):
+        row["ccd"], row["aperture"], row["frame"], row["factor"] = "3", aperture, frame, factor
+    rng = np.random.default_rng(3)
+    for name in ("radius", "counts", "countse"):
+        made[name] = np.where(rng.random(len(made)) < 0.4, rng.choice(SPECIAL, len(made)), rng.normal(size=len(made)))
+    made["peak"], made["flag"] = 65535, rng.integers(0, 2**32, len(made), dtype="u4")
+    return made
+
+
+def test_radii_come_back_with_the_same_bits_and_are_replaced_when_a_range_is_done_again(record, reduction):
+    made = radius_rows(50)
+    for part in (made[:77], made, made):
+        with record.writing() as session:
+            insert_radii(session, NIGHT, reduction, part)
+    with record.reading() as session:
+        back = load_radii(session, reduction)
+        assert back.dtype == RADIUS
+        assert back.tobytes() == np.sort(made, order=("frame", "ccd", "aperture", "factor")).tobytes()
+        some = load_radii(session, reduction, ccd="3", aperture="2", factor=2.0 / 3.0, frames=(11, 20))
+        assert some["frame"].tolist() == list(range(11, 21))
+        assert set(some["factor"]) == {2.0 / 3.0}
+        assert len(load_radii(session, reduction + 1)) == 0
+
+
+def test_people_find_radii_with_their_times_in_a_view(record, reduction):
+    mine = empty(1, ccd="3", aperture="1", frame=2, mjd_int=60431, mjd_frac=0.5)
+    with record.writing() as session:
+        insert_measurements(session, NIGHT, reduction, mine)
+        insert_radii(session, NIGHT, reduction, radius_rows(2))
+    with record.reading() as session:
+        found = session.execute(text("SELECT run, mjd, factor FROM radii WHERE factor = 1.4")).all()
+    assert [tuple(row) for row in found] == [("run1", 60431.5, 1.4)]
