@@ -93,8 +93,8 @@ def _supersede(session: Session, reduction_id: int, made: list[int]) -> None:
     gone = select(Reduction.id).where(Reduction.run_id.in_(versions), Reduction.state == "superseded")
     session.execute(
         update(Product)
-        .where(Product.kind.in_(KINDS), Product.id.not_in(made))
-        .where((Product.reduction_id == reduction_id) | Product.reduction_id.in_(gone))
+        .where(Product.id.not_in(made))
+        .where((Product.kind.in_(KINDS) & (Product.reduction_id == reduction_id)) | Product.reduction_id.in_(gone))
         .values(state="superseded")
         .execution_options(synchronize_session=False)
     )

@@ -22,6 +22,9 @@ FULL_LOOK_SECONDS = 2.0
 FULL_LOOK_SHARE = 0.01
 """Part of the time that looking at every file may take: of many files it is done less often."""
 
+HEED_SECONDS = 0.25
+"""How soon it stops when it is told to."""
+
 
 def work(settings: Settings, stop: threading.Event) -> None:
     """Look until told to stop. A database that is away is waited for; files wait where they are."""
@@ -30,8 +33,8 @@ def work(settings: Settings, stop: threading.Event) -> None:
     known = known_cameras(settings.cameras)
     for problem in known.problems:
         logger.warning("camera_not_known", error=str(problem))
-    ended = threading.Event()
-    followers = follow_servers(settings, ended)
+    ended, news = threading.Event(), threading.Event()
+    followers = follow_servers(settings, ended, news)
     watch = Watch(record, settings, known.cameras, stop)
     full_look = time.monotonic()
     while not stop.is_set():
@@ -46,8 +49,16 @@ def work(settings: Settings, stop: threading.Event) -> None:
         except Transient as error:
             logger.warning("ingest_waits", error=str(error))
             stop.wait(1.0)
-        stop.wait(settings.poll_seconds)
+        _pause(stop, news, settings.poll_seconds)
     ended.set()
     for follower in followers:
         follower.join(5.0)
     record.close()
+
+
+def _pause(stop: threading.Event, news: threading.Event, seconds: float) -> None:
+    """Wait for the next look: for frames copied from a server no longer than until they are there."""
+    end = time.monotonic() + seconds
+    while not stop.is_set() and (left := end - time.monotonic()) > 0 and not news.wait(min(left, HEED_SECONDS)):
+        pass
+    news.clear()

@@ -55,14 +55,17 @@ class FileServer:
         Folder of copies; each server has one in it.
     poll_seconds : float
         Time between two looks at the newest run.
+    news : Event, optional
+        Set whenever frames were copied.
     """
 
-    def __init__(self, url: str, spool: Path, poll_seconds: float) -> None:
+    def __init__(self, url: str, spool: Path, poll_seconds: float, news: threading.Event | None = None) -> None:
         parts = urlsplit(url)
         self._kind, self._address = parts.scheme, f"{parts.netloc}{parts.path}"
         self._name = url
         self._folder = spool / safe_name(parts.scheme, parts.netloc.replace(":", "-"), parts.path)
         self._poll = poll_seconds
+        self._news = news or threading.Event()
         self._runs: dict[str, _Followed] = {}
         self._newest = ""
         self._list_due = self._list_pause = 0.0
@@ -115,6 +118,8 @@ class FileServer:
             if followed.trouble is not None:
                 logger.info("server_run_goes_on", server=self._name, run=name)
             followed.trouble = None
+            if new:
+                self._news.set()
             most = self._poll if name == self._newest else SLOWEST_SECONDS
             followed.pause = 0.0 if new else min(most, max(self._poll, 2.0 * followed.pause))
             if followed.pause > LIST_SECONDS:
@@ -131,11 +136,21 @@ class FileServer:
         return text
 
 
-def follow_servers(settings: Settings, stop: threading.Event) -> Sequence[threading.Thread]:
-    """Start to follow the servers of the settings, each in a thread of its own, until told to stop."""
+def follow_servers(settings: Settings, stop: threading.Event, news: threading.Event) -> Sequence[threading.Thread]:
+    """Start to follow the servers of the settings, each in a thread of its own, until told to stop.
+
+    Parameters
+    ----------
+    settings : Settings
+        The servers, and where copies go.
+    stop : Event
+        Ends it.
+    news : Event
+        Set whenever frames were copied.
+    """
     threads = []
     for url in settings.servers:
-        server = FileServer(url, settings.spool, settings.poll_seconds)
+        server = FileServer(url, settings.spool, settings.poll_seconds, news)
         threads.append(threading.Thread(target=_follow, args=(server, stop), name=url, daemon=True))
         threads[-1].start()
     return threads

@@ -97,7 +97,10 @@ class Watch:
         known, now = self._files.get(path), time.monotonic()
         if known is None or known.stat != stat:
             before = known or Seen(stat, now)
-            self._files[path] = Seen(stat, now, tried=now, registered=before.registered, announced=before.announced)
+            frames = 0 if before.done else before.frames
+            self._files[path] = Seen(
+                stat, now, tried=now, registered=before.registered, announced=before.announced, frames=frames
+            )
             return True
         if known.again is not None:
             if now < known.again:

@@ -26,7 +26,8 @@ from roque.jobs.planner import advance
 from roque.jobs.standing import outdo, take_up
 from roque.photometry import apertures as aperture_files
 from roque.photometry import reduce_file as reduce_files
-from roque.photometry.automatic import frames_needed
+from roque.photometry.beginning import frames_needed
+from roque.photometry.recipe import Recipe
 from roque.photometry.recipe_files import calibration_names
 from services.reducer.frames import readable_frames
 from services.reducer.settle import Settled, settle
@@ -60,6 +61,9 @@ def prepare(context: Context, job: JobSnapshot) -> Outcome:
         if not frames:
             raise lost[0]
         settled = settle(run, row, frames, masters, wanted.hints, named(run.instrument.name, known).as_in(run.header))
+    more = _named_in(settled.recipe, _folder(run, wanted.hints))
+    references |= more
+    contents |= {kind: reference["sha256"] for kind, reference in more.items()}
     return _outcome(run, row, settled, wanted, references, contents)
 
 
@@ -71,6 +75,17 @@ def _named(hints: Mapping[str, Any]) -> dict[str, MasterReference]:
     names = calibration_names(reduce_files.loads(said["text"], file=said["file"]))
     folder = Path(said["file"]).parent
     return {kind: named_file(folder / names[kind]) for kind in ("bias", "dark", "flat") if names[kind]}
+
+
+def _folder(run: models.Run, hints: Mapping[str, Any]) -> Path:
+    """Folder in which the files that a recipe names are looked for."""
+    said = hints.get("reduce_file")
+    return Path(said["file"] if said else run.files[0].path).parent
+
+
+def _named_in(recipe: Recipe, folder: Path) -> dict[str, dict[str, str]]:
+    """Frames of read noise and gain, and bad pixels, that a recipe names."""
+    return {kind: named_file(folder / name) for kind, name in recipe.named_files().items()}
 
 
 def _outcome(
@@ -92,7 +107,9 @@ def _outcome(
         "algorithm": [ALGORITHM[Kind.PREPARE_REDUCTION], ALGORITHM[Kind.REDUCE_RANGE]],
     }
     key = digest(made_of)
-    named = {kind: f"named in the reduce file: {one['file']}" for kind, one in references.items() if isinstance(one, dict)}
+    named = {
+        kind: f"named in the recipe or reduce file: {one['file']}" for kind, one in references.items() if isinstance(one, dict)
+    }
     choices = {**wanted.choices, **named}
 
     def store(session: Session) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from roque.archive.aperture_sets import load_apertures
-from roque.archive.bulk import insert_measurements
+from roque.archive.bulk import insert_measurements, insert_radii
 from roque.archive.found import problem
 from roque.archive.models import RangeDone, Reduction
 from roque.archive.open import load_masters, open_run
@@ -21,9 +21,11 @@ from roque.errors import BadInput, Conflict, Superseded
 from roque.frames import Frame
 from roque.instruments import cameras
 from roque.jobs.handlers import Context, JobSnapshot, Outcome
-from roque.jobs.kinds import ReduceRange
+from roque.jobs.kinds import Kind, ReduceRange
+from roque.jobs.life import forget_done
 from roque.jobs.outbox import clock
-from roque.jobs.planner import advance
+from roque.jobs.planner import advance, range_length
+from roque.photometry.measurements import RadiusRows
 from roque.photometry.recipe import Recipe
 from roque.photometry.reduce import Reducer
 from roque.photometry.state import State
@@ -57,8 +59,9 @@ def reduce_range(context: Context, job: JobSnapshot) -> Outcome:
     watch = _Watch()
     with open_run(run, files, context.settings.cache, cameras(context.settings.cameras)) as source:
         lost: list[BadInput] = []
+        radii: list[RadiusRows] = []
         frames = watch.reading(readable_frames(source, wanted.first, wanted.last, lost, job.go_on))
-        rows, state, notes = reducer.reduce_range(frames, State.from_dict(before.state) if before is not None else None)
+        rows, state, notes = reducer.reduce_range(frames, State.from_dict(before.state) if before is not None else None, radii)
     seconds = watch.seconds()
 
     def store(session: Session) -> None:
@@ -66,15 +69,31 @@ def reduce_range(context: Context, job: JobSnapshot) -> Outcome:
         if row.frames_done != wanted.first - 1:
             raise Conflict(f"frames up to {row.frames_done} are reduced, not {wanted.first - 1}", file=run.path)
         insert_measurements(session, run.night.date, row.id, rows)
-        session.add(
-            RangeDone(reduction_id=row.id, first=wanted.first, last=wanted.last, state=state.to_dict(), seconds=seconds)
+        for further in radii:
+            insert_radii(session, run.night.date, row.id, further)
+        _note_range(
+            session, row, before, RangeDone(first=wanted.first, last=wanted.last, state=state.to_dict(), seconds=seconds)
         )
         row.frames_done = wanted.last
         told = [*({"kind": "frame", "text": str(error), **problem(error)} for error in lost), *map(asdict, notes)]
         row.notes = [*row.notes, *told][:MOST_NOTES]
-        advance(session, row, clock(session))
+        now = clock(session)
+        advance(session, row, now)
+        if row.run.state == "growing":
+            forget_done(session, Kind.REDUCE_RANGE, row.id, now)
 
     return Outcome(store, {"rows": len(rows), "seconds": seconds})
+
+
+def _note_range(session: Session, reduction: Reduction, before: RangeDone | None, new: RangeDone) -> None:
+    """Note a range as done; short ones, in which growing runs are reduced, become one: only the last state is needed."""
+    last = session.get_one(RangeDone, (reduction.id, before.first)) if before is not None else None
+    if last is None or new.last - last.first >= range_length(reduction.run):
+        new.reduction_id = reduction.id
+        session.add(new)
+        return
+    last.last, last.state = new.last, new.state
+    last.seconds = {stage: round(spent + new.seconds.get(stage, 0.0), 4) for stage, spent in last.seconds.items()}
 
 
 def _reducer(session: Session, reduction: Reduction, context: Context) -> Reducer:

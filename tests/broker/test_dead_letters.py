@@ -151,7 +151,9 @@ def test_a_replayed_letter_is_in_its_queue_again_as_it_was(post, dead, wait):
     assert (again.body, again.content_type, again.content_encoding) in [
         (b'{"v": 2}', "application/json", "utf-8"), ('{"v": 2}', "application/json", "utf-8"),
     ]  # fmt: skip
-    assert dict(again.headers) == {"task": "roque.job", "id": "7", "x-delivery-count": 0}  # the broker counts anew
+    headers = dict(again.headers)
+    assert headers.pop("x-delivery-count", 0) == 0  # the broker counts anew; RabbitMQ 4 does not say so before it has to
+    assert headers == {"task": "roque.job", "id": "7"}
     assert [one.state for one in letters(post)] == ["replayed"]
     twice = dead("replay", letter.id)
     assert twice.exit_code == 1

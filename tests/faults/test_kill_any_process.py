@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import threading
 import time
 from datetime import UTC, datetime
@@ -16,56 +15,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from roque.archive import Record
-from roque.archive.models import Measurement, Reduction, Run
+from roque.archive.models import Measurement
 from roque.archive.progress import left_to_do
 from roque.simulation.night import simulate_night
+from tests.faults.whole import command, environment, family, record_of, rows
 
 SEED = 20261121
 KILLS = 20
-ROQUE = [sys.executable, "-c", "from services.cli.main import main; main()"]
-MEASURED = [column for column in Measurement.__table__.columns if column.name != "reduction_id"]
-
-
-def command(home: Path, *words: str) -> list[str]:
-    return [*ROQUE, "--home", str(home), *words]
-
-
-def environment() -> dict[str, str]:
-    settings = {"ROQUE_SILENT_SECONDS": "2", "ROQUE_CALIBRATION_WAIT_SECONDS": "600", "ROQUE_LOG_FORMAT": "console"}
-    return {**os.environ, **settings}
-
-
-def rows(home: Path) -> dict[str, list[tuple]]:
-    """Every measurement of a finished reduction, by name of the run."""
-    record = Record(f"sqlite:///{home / 'record.sqlite'}")
-    with record.reading() as session:
-        names = session.execute(
-            select(Run.name, Reduction.id).join(Reduction, Reduction.run_id == Run.id).where(Reduction.state == "done")
-        ).all()
-        found = {
-            name: [
-                tuple(row)
-                for row in session.execute(
-                    select(*MEASURED)
-                    .where(Measurement.reduction_id == number)
-                    .order_by(Measurement.frame, Measurement.ccd, Measurement.aperture)
-                )
-            ]
-            for name, number in names
-        }
-    assert len(found) == len(names), "a run has two finished reductions"
-    return found
-
-
-def family(parent: int) -> list[int]:
-    """A process and all below it."""
-    found = [parent]
-    for pid in found:
-        with contextlib.suppress(OSError):
-            for task in Path(f"/proc/{pid}/task").iterdir():
-                found += [int(child) for child in (task / "children").read_text().split()]
-    return found
 
 
 def write_slowly(source: Path, target: Path, done: threading.Event) -> None:
@@ -91,7 +47,7 @@ def undisturbed(camera: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
     home = tmp_path_factory.mktemp("undisturbed")
     done = subprocess.run(command(home, "night", "reduce", str(camera)), env=environment(), capture_output=True, text=True)
     assert done.returncode == 1, done.stderr  # one run is cut short and one file is not FITS
-    return rows(home)
+    return rows(record_of(home))
 
 
 def test_kill_at_seeded_moments_changes_no_measurement(camera, undisturbed, tmp_path):
@@ -124,11 +80,11 @@ def test_kill_at_seeded_moments_changes_no_measurement(camera, undisturbed, tmp_
     assert last.returncode == 0, last.stderr
     assert any(killed)
     assert not all(killed)
-    record = Record(f"sqlite:///{home / 'record.sqlite'}")
+    record = record_of(home)
     with record.reading() as session:
         assert left_to_do(session).nothing
         counts = session.scalar(select(func.count()).select_from(Measurement))
-    found = rows(home)
+    found = rows(record)
     assert found.keys() == undisturbed.keys()
     assert counts == sum(len(measured) for measured in undisturbed.values())
     for name, measured in undisturbed.items():

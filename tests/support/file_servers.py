@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -16,7 +17,9 @@ import pytest
 
 from services.cli.main import cli
 
-__all__ = ["StandIn", "served_folder", "stand_in", "typing_hcam"]
+__all__ = ["StandIn", "servable", "served_folder", "stand_in", "typing_hcam"]
+
+_BLOCK, _CARD, _STAMP_WORDS = 2880, 80, 18
 
 
 class StandIn:
@@ -57,6 +60,17 @@ def stand_in(golden: Path, folder: Path, log: Path, *, grow: float | None = None
             yield StandIn(int(process.stdout.readline()), log)
         finally:
             process.kill()
+
+
+def servable(run: bytes) -> bytes:
+    """Add to a simulated HiPERCAM run the cards by which servers tell how large its frames are."""
+    end = next(at for at in range(0, len(run), _CARD) if run[at : at + _CARD].rstrip() == b"END")
+    words = next(int(run[at + 10 : at + 30]) for at in range(0, end, _CARD) if run[at : at + 8] == b"NAXIS1  ")
+    samples = re.search(rb"HIERARCH ESO DET NSAMP = *(\d+)", run[:end])
+    columns = (words - _STAMP_WORDS) * (int(samples[1]) if samples else 1)
+    cards = (f"HIERARCH ESO DET ACQ1 WIN NX = {columns}", "HIERARCH ESO DET ACQ1 WIN NY = 1", "END")
+    header = run[:end] + b"".join(card.ljust(_CARD).encode() for card in cards)
+    return header.ljust(-(-len(header) // _BLOCK) * _BLOCK) + run[-(-(end + _CARD) // _BLOCK) * _BLOCK :]
 
 
 def served_folder(golden: Path, folder: Path) -> Path:

@@ -10,7 +10,7 @@ import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased
 
@@ -25,6 +25,7 @@ __all__ = [
     "BY_USER",
     "LOST_LIMIT",
     "cancel",
+    "forget_done",
     "requeue_expired",
     "resend",
     "resend_all",
@@ -45,6 +46,7 @@ BY_USER = "cancelled by a user"
 """Reason of a job that is not to be begun again until a user says so."""
 
 _ENDED_BADLY = ("failed", "cancelled")
+_REMEMBERED = dt.timedelta(minutes=1)
 _IN_ORDER = dt.timedelta(seconds=5)  # messages of one queue overtake each other by less than this
 
 
@@ -315,6 +317,25 @@ def cancel(session: Session, job_id: str) -> Job:
         raise Conflict(f"the job is {job.state}", place=f"job {job_id}", remedy="only a job that has not ended is cancelled")
     wake_dependants(session, now, job_id)
     return job
+
+
+def forget_done(
+    session: Session, kind: Kind, reduction_id: int, now: dt.datetime, older_than: dt.timedelta = _REMEMBERED
+) -> int:
+    """Remove done jobs of a kind of a reduction, of which nothing but their number is left to know.
+
+    A run that is reduced for a night while it grows has 10^5 ranges, and each look at it would go through all of them.
+
+    Returns
+    -------
+    int
+        How many were removed.
+    """
+    old = [Job.reduction_id == reduction_id, Job.kind == kind.value, Job.state == "done", Job.finished_at < now - older_than]
+    gone = session.scalars(select(Job.id).where(*old, ~_unsent(Job.id))).all()
+    session.execute(delete(Outbox).where(Outbox.job_id.in_(gone)))
+    session.execute(delete(Job).where(Job.id.in_(gone)).execution_options(synchronize_session=False))
+    return len(gone)
 
 
 def unfinished() -> ColumnElement[bool]:

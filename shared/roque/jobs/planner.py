@@ -30,18 +30,16 @@ from roque.jobs.kinds import BuildMaster, ExportReduction, Kind, PrepareReductio
 from roque.jobs.outbox import emit
 from roque.jobs.priority import is_live, live_runs, priority_of, promote_calibrations
 from roque.jobs.standing import master_stands, reinstate_products, standing_reduction, take_up
+from roque.photometry.beginning import frames_needed
 from roque.telemetry import about, logger
 
-__all__ = ["Policy", "advance", "has_work", "plan"]
+__all__ = ["Policy", "advance", "go_on", "has_work", "plan", "range_length"]
 
 RANGE_PIXELS = 60_000_000
 """Pixels of a range of frames: a few seconds of work, so that a kill costs little and a commit is rare."""
 
 RANGE_FRAMES = 1_000
 """Frames of a range at most."""
-
-REFERENCE_FRAMES = 10
-"""Frames of a growing run that must be there before stars are looked for; the reference frame is made of no more."""
 
 MASTER_KINDS = ("bias", "dark", "flat")
 
@@ -62,7 +60,9 @@ class Policy:
 def has_work(record: Record, now: dt.datetime) -> bool:
     """Whether a pass of the planner could change anything but waiting: two cheap questions."""
     with record.reading() as session:
-        fresh = exists().where(Run.unsettled, Run.waiting.is_(None))
+        # of what is reduced while it grows, whoever registers frames or commits a range submits the next one
+        goes_on = (Run.state == "growing") & exists().where(Reduction.run_id == Run.id, Reduction.state == "running")
+        fresh = exists().where(Run.unsettled, Run.waiting.is_(None), ~goes_on)
         due = exists().where(
             or_(
                 (Job.state == "running") & (Job.lease_until < now),
@@ -149,7 +149,7 @@ def advance(session: Session, reduction: Reduction, now: dt.datetime) -> None:
         if under_way in ("failed", "cancelled"):
             reduction.state, run.unsettled = under_way, False
         elif under_way is None:
-            last = min(run.frames, first + _range_length(run) - 1)
+            last = min(run.frames, first + range_length(run) - 1)
             life.submit(
                 session,
                 Kind.REDUCE_RANGE,
@@ -161,6 +161,19 @@ def advance(session: Session, reduction: Reduction, now: dt.datetime) -> None:
             )
     elif run.state == "complete":
         _finish(session, reduction, run, now)
+
+
+def go_on(session: Session, run: Run, now: dt.datetime) -> None:
+    """Submit the next range of a run that has grown, if it is being reduced: it is not to wait for the planner's next look.
+
+    The reduction is held meanwhile: a range that is just being committed either sees the new frames, or is seen to be done.
+    """
+    if run.held or run.on_request:
+        return
+    under_way = select(Reduction).where(Reduction.run_id == run.id, Reduction.state == "running")
+    reduction = session.scalars(under_way.with_for_update(of=Reduction)).unique().first()
+    if reduction is not None:
+        advance(session, reduction, now)
 
 
 def _tell(run: Run, reduction: Reduction) -> None:
@@ -226,7 +239,7 @@ def _plan_master(session: Session, run: Run, now: dt.datetime, policy: Policy) -
 
 
 def _plan_science(session: Session, run: Run, now: dt.datetime, policy: Policy) -> None:
-    if run.state == "growing" and run.frames < REFERENCE_FRAMES:
+    if run.state == "growing" and run.frames < frames_needed(run.nskips):
         return
     recipe = _recipe(session, run, now)
     choice = choose_masters(session, run, wants_of(recipe, run), now, _patience(run, policy))
@@ -331,7 +344,8 @@ def _content(run: Run) -> list[Any]:
     return [[file.data_sha256, file.data_size] for file in run.files if not file.duplicate]
 
 
-def _range_length(run: Run) -> int:
+def range_length(run: Run) -> int:
+    """How many frames a range has, where there are as many."""
     pixels = sum(w[4] * w[5] for windows in run.windows.values() for w in windows.values())
     return max(1, min(RANGE_FRAMES, math.ceil(RANGE_PIXELS / max(1, int(pixels)))))
 

@@ -14,6 +14,7 @@ from roque.archive.new_runs import are_new, register_new
 from roque.archive.runs import Verdict, compare, known_files, register
 from roque.errors import BadInput, RoqueError, Transient
 from roque.jobs.outbox import clock, emit
+from roque.jobs.planner import go_on
 from roque.registration.content import Content
 from roque.registration.read import Reading, found_files
 from roque.spool.folders import Stat
@@ -129,7 +130,10 @@ class Batch:
         with self._record.writing() as session:
             if known_files(session, info.instrument, info.night, info.name) != known:
                 raise Transient("another process has registered the run meanwhile", file=files[0].path)
-            row = register(session, run, verdict, clock(session))
+            now = clock(session)
+            row = register(session, run, verdict, now)
+            if verdict is Verdict.GROWN:
+                go_on(session, row, now)
             path, trace = row.path, row.trace
             if verdict in (Verdict.NEW, Verdict.CHANGED) and not run.on_request:
                 emit(session, "run.registered", {"run": path, "version": row.version, "frames": row.frames})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -12,6 +13,7 @@ from roque.archive.found import FoundFile, FoundRun, problem
 from roque.errors import BadInput, Transient
 from roque.instruments import CameraDescription
 from roque.registration.content import Content, file_digest, file_digests
+from roque.registration.open_runs import OpenRuns
 from roque.settings import Settings
 from roque.spool import Inspected, data_source, unpack
 from roque.spool.brought import faults_of_source
@@ -41,6 +43,7 @@ def read_run(
     hints: Mapping[str, Any] = MappingProxyType({}),
     announced: int | None = None,
     on_request: bool = False,
+    growing: OpenRuns | None = None,
 ) -> Reading:
     """Read what a run is now.
 
@@ -62,6 +65,8 @@ def read_run(
         Frames that its header announced when it was last read.
     on_request : bool
         Whether it is of an archive: reduced only when somebody asks for it.
+    growing : OpenRuns, optional
+        Runs that are read again and again.
 
     Raises
     ------
@@ -70,12 +75,17 @@ def read_run(
     """
     paths = [Path(path) for path in files]
     resource = paths[0] if told.source == "hl" else paths
+
+    def is_whole(source: FrameSource) -> bool:
+        return ended or _complete(source, announced)
+
+    afresh = partial(data_source, told.source, resource, camera=camera, cache=settings.cache)
     with (
         faults_of_source(told.source, paths[0]),
-        data_source(told.source, resource, camera=camera, cache=settings.cache) as source,
+        growing.opened(paths, afresh, is_whole) if growing is not None else afresh() as source,
     ):
         frames, times, info = source.available, source.times(), source.info
-        whole = ended or _complete(source, announced)
+        whole = is_whole(source)
         problems = [problem(error) for error in source.problems] if whole else []
         extents = tuple(_extents(source, paths, settings.cache))
         dropped = source.dropped if isinstance(source, HipercamRun | UltraRun) else 0

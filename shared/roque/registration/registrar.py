@@ -8,6 +8,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from roque.archive import Record
@@ -17,6 +18,7 @@ from roque.jobs.outbox import clock
 from roque.registration.batch import Batch, Outcome, Pending
 from roque.registration.content import Content, file_digest
 from roque.registration.failures import night_of_file, record_failure, refusal
+from roque.registration.open_runs import OpenRuns
 from roque.registration.read import found_files, read_run
 from roque.registration.said import hints_for, sidecar_changed
 from roque.registration.seen import Group, Groups, Seen, refuse_name
@@ -74,6 +76,7 @@ class Registrar:
         self._wanted = wanted
         self._on_request = on_request
         self._content = Content()
+        self._growing = OpenRuns()
         self._batch = Batch(record, self._content)
         self.files: dict[str, Seen] = {}
         self._groups = Groups(self.files, cameras, settings.cache)
@@ -151,12 +154,16 @@ class Registrar:
             hints=hints_for(Path(members[0]).parent, told.name, self._settings),
             announced=first.announced,
             on_request=self._on_request,
+            growing=self._growing,
         )
         first.announced = reading.run.info.expected
         if not any(self.files[path].registered for path in members):
             files, _ = found_files(reading, stats, (), self._content)
             self._batch.add(Pending(reading, stats, paths, files))
             return 0
+        if reading.run.ended and 0 < first.frames < reading.run.frames:
+            # its end costs time, since all of its bytes are read again: the last frames do not wait for that
+            self._batch.store_one(Pending(replace(reading, run=replace(reading.run, ended=False, problems=())), stats, paths))
         pending = Pending(reading, stats, paths)
         outcome = self._batch.store_one(pending)
         return self._done(pending, outcome) if outcome is not None else 0
@@ -169,6 +176,7 @@ class Registrar:
         for member in members:
             known = self.files[member]
             known.done, known.refused, known.registered = outcome.ended or member not in growing, False, True
+            known.frames = 0 if outcome.ended else outcome.frames
         self._tell(outcome)
         return 1
 

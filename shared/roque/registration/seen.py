@@ -32,6 +32,7 @@ class Seen:
     tried: float = 0.0  # monotonic time when it was last due
     again: float | None = None  # monotonic time to look again, after something that was not the file's fault
     announced: int | None = None  # frames that its header announced when it was last read
+    frames: int = 0  # of the run that it is part of, when it was last registered as growing
 
 
 class Groups:

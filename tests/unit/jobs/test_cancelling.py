@@ -68,7 +68,7 @@ def test_a_worker_learns_at_its_next_heartbeat_that_its_work_is_for_nothing(hous
 
 
 def test_a_cancelled_run_is_left_alone_when_it_grows_or_a_master_comes_until_it_is_retried(house):
-    run = house.run("run0003", state="growing", frames=12, urgent=True)
+    run = house.run("run0003", state="growing", frames=16, urgent=True)
     house.look()
     change(house, cancel_run, run)
     house.change(run, frames=30)

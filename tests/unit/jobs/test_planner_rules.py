@@ -6,15 +6,14 @@ import datetime as dt
 
 from sqlalchemy import select
 
-from roque.archive.models import (
-    Product,
-    Run,
-)
+from roque.archive.models import Job, Outbox, Product, Run
 from roque.archive.progress import left_to_do, run_state
 from roque.archive.recipes import store_recipe
 from roque.errors import BadInput, Superseded
 from roque.jobs.claims import claim, fail, finish
-from roque.jobs.planner import has_work
+from roque.jobs.kinds import Kind
+from roque.jobs.life import forget_done
+from roque.jobs.planner import go_on, has_work
 from roque.jobs.retries import retry_run
 
 NOW = dt.datetime(2026, 3, 15, 6, tzinfo=dt.UTC)
@@ -40,34 +39,81 @@ def test_a_night_comes_to_rest_with_its_masters_chosen_and_a_look_more_changes_n
 
 
 def test_while_a_run_grows_only_one_range_of_its_reduction_is_under_way(house):
-    science = house.run("run0003", state="growing", frames=12, urgent=True)
+    science = house.run("run0003", state="growing", frames=16, urgent=True)
     house.look()
     house.work("prepare_reduction")
-    for frames in (15, 22, 40):
+    for frames in (17, 22, 40):
         house.change(science, frames=frames)
         house.look()
         (queued,) = house.jobs("reduce_range", "queued")
-        assert (queued.parameters["first"], queued.parameters["last"]) == (1, 12)
+        assert (queued.parameters["first"], queued.parameters["last"]) == (1, 16)
     # the range is committed: the next one takes up all that came meanwhile
     held = claim(house.record, queued.id, "worker")
     finish(house.record, held, house._reduce_range(queued), {})
     house.look()
     (queued,) = house.jobs("reduce_range", "queued")
-    assert (queued.parameters["first"], queued.parameters["last"]) == (13, 40)
+    assert (queued.parameters["first"], queued.parameters["last"]) == (17, 40)
     house.change(science, frames=41, state="complete")
     house.work()
     done = [(job.parameters["first"], job.parameters["last"]) for job in house.jobs("reduce_range")]
-    assert done == [(1, 12), (13, 40), (41, 41)]
+    assert done == [(1, 16), (17, 40), (41, 41)]
     assert house.states(science) == ["done"]
 
 
 def test_a_growing_run_is_left_alone_until_it_has_frames_enough_for_its_stars(house):
+    # as many as the finished run would take, or its apertures would hang on when somebody looked
+    for number, (skips, needed) in enumerate((({"1": 0}, 16), ({"1": 9}, 40))):
+        science = house.run(f"run{number:04d}", state="growing", frames=needed - 1, urgent=True, nskips=skips)
+        house.look()
+        assert [job for job in house.jobs() if job.run_id == science] == []
+        house.change(science, frames=needed)
+        house.look()
+        assert [job.kind for job in house.jobs() if job.run_id == science] == ["prepare_reduction"]
+
+
+def test_a_run_that_ends_with_fewer_frames_is_reduced_all_the_same(house):
     science = house.run("run0003", state="growing", frames=9, urgent=True)
     house.look()
     assert house.jobs() == []
     house.change(science, frames=9, state="complete")
     house.look()
     assert [job.kind for job in house.jobs()] == ["prepare_reduction"]
+
+
+def test_whoever_registers_frames_of_a_run_that_is_reduced_submits_them_and_the_planner_need_not_look(house):
+    science = house.run("run0003", state="growing", frames=16, urgent=True)
+    house.look()
+    house.work("prepare_reduction", "reduce_range")
+    assert not has_work(house.record, house.now)
+    with house.record.writing() as session:
+        run = session.get_one(Run, science)
+        run.frames, run.unsettled = 21, True
+        go_on(session, run, house.now)
+    (queued,) = house.jobs("reduce_range", "queued")
+    assert (queued.parameters["first"], queued.parameters["last"]) == (17, 21)
+    assert not has_work(house.record, house.now)
+    with house.record.writing() as session:  # under way already: the range that is committed submits the next one
+        run = session.get_one(Run, science)
+        run.frames = 25
+        go_on(session, run, house.now)
+    assert [job.id for job in house.jobs("reduce_range", "queued")] == [queued.id]
+    house.work("reduce_range")
+    assert house.reductions(science)[0].frames_done == 25
+
+
+def test_frames_of_a_run_that_nobody_reduces_or_that_is_held_are_submitted_by_nobody(house):
+    science = house.run("run0003", state="growing", frames=16, urgent=True)
+    with house.record.writing() as session:
+        go_on(session, session.get_one(Run, science), house.now)
+    assert house.jobs() == []
+    house.look()
+    house.work("prepare_reduction", "reduce_range")
+    before = len(house.jobs())
+    with house.record.writing() as session:
+        run = session.get_one(Run, science)
+        run.frames, run.held = 30, True
+        go_on(session, run, house.now)
+    assert len(house.jobs()) == before
 
 
 def test_a_run_without_masters_waits_for_a_while_and_then_goes_on_and_says_so(house):
@@ -339,3 +385,34 @@ def test_a_growing_run_that_nobody_watches_is_not_waited_for(house):
         assert not left_to_do(session).nothing
         assert not left_to_do(session, {"/raw/2026-03-14/run0003.fits"}).nothing
         assert left_to_do(session, {"/raw/run0004.fits"}).nothing
+
+
+def test_ranges_of_a_growing_run_that_were_done_long_ago_are_forgotten_and_others_are_not(house):
+    science = house.run("run0003", state="growing", frames=16, urgent=True)
+    other = house.run("run0004", state="growing", frames=16, urgent=True)
+    house.look()
+    house.work("prepare_reduction", "reduce_range")
+    for frames in (20, 30):
+        house.change(science, frames=frames)
+        house.look()
+        house.work("reduce_range")
+    house.change(science, frames=40)
+    house.look()
+    (queued,) = house.jobs("reduce_range", "queued")
+    with house.record.writing() as session:
+        ended = session.scalars(select(Job).where(Job.state == "done")).all()
+        for job in ended:
+            job.finished_at = house.now - dt.timedelta(hours=1)
+        messages = session.scalars(select(Outbox).where(Outbox.job_id.is_not(None))).all()
+        kept = next(job for job in ended if job.kind == "reduce_range" and job.run_id == science)
+        kept.finished_at = house.now
+        for message in messages:
+            message.sent_at = house.now
+        forgotten = forget_done(session, Kind.REDUCE_RANGE, house.reductions(science)[0].id, house.now)
+    assert forgotten == 2
+    left = house.jobs()
+    assert [job.id for job in left if job.run_id == science and job.kind == "reduce_range"] == [kept.id, queued.id]
+    assert len([job for job in left if job.run_id == other]) == 2
+    assert len([job for job in left if job.kind == "prepare_reduction"]) == 2
+    house.work("reduce_range")
+    assert house.reductions(science)[0].frames_done == 40
