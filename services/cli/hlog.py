@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from services.cli.app import App, pass_app
-from services.cli.options import at_barycentre, barycentric_options, reduction_options, run_argument, say_which
+from services.cli.options import (
+    at_barycentre,
+    at_radius,
+    barycentric_options,
+    radius_option,
+    reduction_options,
+    run_argument,
+    say_which,
+)
 from services.cli.output import json_line, json_option
 
 if TYPE_CHECKING:
@@ -35,6 +44,11 @@ def hlog() -> None:
 )  # fmt: skip
 @click.option("--star", default="target", show_default=True, metavar="LABEL", help="For columns: the star.")
 @click.option("--against", metavar="LABEL", help="For columns: the star to divide by; default: the first other one.")
+@radius_option
+@click.option(
+    "--total", is_flag=True,
+    help="With --radius: bring counts to those of the largest radius, by the light of the other stars in both.",
+)  # fmt: skip
 @barycentric_options
 @reduction_options
 @click.option("--overwrite", is_flag=True, help="Replace files that are there.")
@@ -47,17 +61,20 @@ def export(
     output: Path,
     star: str,
     against: str | None,
+    radius: str | float | None,
     position: str | None,
     reduction_name: str | None,
     recipe_name: str | None,
     *,
+    total: bool,
     bjd: bool,
     overwrite: bool,
     as_json: bool,
 ) -> None:
     """Write the log of a run: RUN.log, RUN.fits, RUN.parquet, RUN.ecsv, or a .asc file for each CCD.
 
-    The newest finished reduction is taken unless --reduction or --recipe says otherwise; which one is told on stderr.
+    The newest finished reduction is taken unless --reduction or --recipe says otherwise; which one is told on stderr. With
+    '--radius all' parquet and ecsv have a row for each radius that was measured.
 
     \b
     Examples:
@@ -65,6 +82,7 @@ def export(
       roque hlog export run0012 --format ascii --reduction a1b2c3d4
       roque hlog export run0012 --format columns --star 1 --against 2
       roque hlog export run0012 --format fits --position 16:48:26.2,-03:24:00
+      roque hlog export run0012 --format fits --radius best --total
     """
     from roque.archive.exports import load_export
     from roque.archive.names import find_reduction, find_run
@@ -73,9 +91,12 @@ def export(
         reduction = find_reduction(session, find_run(session, name), reduction_name, recipe_name)
         say_which(app, reduction)
         loaded = at_barycentre(app, load_export(session, reduction, app.cameras), position, bjd=bjd)
-        files = _write(loaded, form, output, star, against, overwrite=overwrite)
+        every = radius == "all" and form in ("parquet", "ecsv")
+        if not every:
+            loaded = at_radius(app, loaded, radius, total=total)
+        files = _write(loaded, form, output, star, against, every=every, overwrite=overwrite)
         about = {"name": loaded.run, "state": reduction.state, "reduction": loaded.reduction}
-        about |= {key: told for key, told in loaded.provenance.items() if key == "barycentre"}
+        about |= {key: told for key, told in loaded.provenance.items() if key in ("barycentre", "radius")}
     if as_json:
         json_line({**about, "files": [str(file) for file in files]})
         return
@@ -83,7 +104,9 @@ def export(
         click.echo(str(file))
 
 
-def _write(loaded: Export, form: str, output: Path, star: str, against: str | None, *, overwrite: bool) -> list[Path]:
+def _write(
+    loaded: Export, form: str, output: Path, star: str, against: str | None, *, every: bool, overwrite: bool
+) -> list[Path]:
     from roque.archive import export_files
     from services.cli.options import make_way
 
@@ -94,8 +117,8 @@ def _write(loaded: Export, form: str, output: Path, star: str, against: str | No
     write, ending = {
         "ascii": (export_files.write_ascii_log, "log"),
         "fits": (export_files.write_fits_log, "fits"),
-        "parquet": (export_files.write_parquet, "parquet"),
-        "ecsv": (export_files.write_ecsv, "ecsv"),
+        "parquet": (partial(export_files.write_parquet, every_radius=every), "parquet"),
+        "ecsv": (partial(export_files.write_ecsv, every_radius=every), "ecsv"),
     }[form]
     path = output / f"{loaded.run_name}.{ending}"
     with make_way(path, overwrite=overwrite) as free:

@@ -8,13 +8,17 @@ from typing import NamedTuple
 import click
 
 from services.cli.app import App, pass_app
+from services.cli.detrend import detrend
 from services.cli.options import (
     at_barycentre,
+    at_radius,
     barycentric_options,
     make_way,
+    radius_option,
     reduction_options,
     run_argument,
     say_which,
+    scintillation_option,
 )
 from services.cli.output import json_line, json_option
 
@@ -30,7 +34,7 @@ ccd_option = click.option("--ccd", metavar="LABEL", help="This CCD alone.")
 
 @click.group()
 def lightcurve() -> None:
-    """Plot and export light curves."""
+    """Plot, export and detrend light curves."""
 
 
 @lightcurve.command()
@@ -41,6 +45,8 @@ def lightcurve() -> None:
 @star_option
 @against_option
 @ccd_option
+@radius_option
+@scintillation_option
 @reduction_options
 @json_option
 @pass_app
@@ -51,9 +57,11 @@ def plot(
     star: str,
     against: str,
     ccd: str | None,
+    radius: str | float | None,
     reduction_name: str | None,
     recipe_name: str | None,
     *,
+    scintillation: bool,
     as_json: bool,
 ) -> None:
     """Draw the light curve of a run, a panel for each CCD.
@@ -63,7 +71,8 @@ def plot(
       roque lightcurve plot run0012
       roque lightcurve plot run0012 --star 3 --ccd 2 --output star3.png
     """
-    _export(app, _Reduction(name, reduction_name, recipe_name), output, ".png", star, against, ccd, as_json=as_json)
+    chosen = _Reduction(name, reduction_name, recipe_name)
+    _export(app, chosen, output, ".png", star, against, ccd, radius, scintillating=scintillation, as_json=as_json)
 
 
 @lightcurve.command()
@@ -73,6 +82,8 @@ def plot(
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write, over what is there; default: RUN.csv.")
 @against_option
 @ccd_option
+@radius_option
+@scintillation_option
 @barycentric_options
 @reduction_options
 @json_option
@@ -85,10 +96,12 @@ def export(
     output: Path | None,
     against: str,
     ccd: str | None,
+    radius: str | float | None,
     position: str | None,
     reduction_name: str | None,
     recipe_name: str | None,
     *,
+    scintillation: bool,
     bjd: bool,
     as_json: bool,
 ) -> None:
@@ -102,9 +115,16 @@ def export(
       roque lightcurve export run0012 --star target --output run0012.csv
       roque lightcurve export run0012 --star 1 --against 2 --ccd 3
       roque lightcurve export run0012 --bjd
+      roque lightcurve export run0012 --radius best
     """
     chosen = _Reduction(name, reduction_name, recipe_name)
-    _export(app, chosen, output, f".{form}", star, against, ccd, as_json=as_json, bjd=bjd, position=position)
+    _export(
+        app, chosen, output, f".{form}", star, against, ccd, radius, scintillating=scintillation, as_json=as_json, bjd=bjd,
+        position=position,
+    )  # fmt: skip
+
+
+lightcurve.add_command(detrend)
 
 
 class _Reduction(NamedTuple):
@@ -123,7 +143,9 @@ def _export(
     star: str,
     against: str,
     ccd: str | None,
+    radius: str | float | None,
     *,
+    scintillating: bool,
     as_json: bool,
     bjd: bool = False,
     position: str | None = None,
@@ -137,12 +159,13 @@ def _export(
         reduction = find_reduction(session, find_run(session, chosen.run), chosen.name, chosen.recipe)
         say_which(app, reduction)
         loaded = at_barycentre(app, load_export(session, reduction, app.cameras), position, bjd=bjd)
-        curves = curves_of(loaded, star, None if against == "ensemble" else against, ccd)
+        loaded = at_radius(app, loaded, radius)
+        curves = curves_of(loaded, star, None if against == "ensemble" else against, ccd, scintillating=scintillating)
         path = output or Path(f"{loaded.run_name}{ending}")
         with make_way(path, overwrite=True) as free:
             write(loaded, curves, free)
         about = {"name": loaded.run, "state": reduction.state, "reduction": loaded.reduction}
-        about |= {key: told for key, told in loaded.provenance.items() if key == "barycentre"}
+        about |= {key: told for key, told in loaded.provenance.items() if key in ("barycentre", "radius")}
     if as_json:
         stars = {key: [c.label for c in curve.comparisons if c.weight > 0] for key, curve in curves.items()}
         json_line({**about, "file": str(path), "comparisons": stars})

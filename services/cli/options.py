@@ -18,14 +18,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "at_barycentre",
+    "at_radius",
     "barycentric_options",
     "insist_on_folder",
     "make_way",
+    "radius_option",
     "read_folder",
     "read_night",
     "reduction_options",
     "run_argument",
     "say_which",
+    "scintillation_option",
 ]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -67,9 +70,15 @@ def barycentric_options(command: _Command) -> _Command:
     wanted = click.option("--bjd", is_flag=True, help="Add the columns BJD(TDB) and HJD(UTC).")
     position = click.option(
         "--position", metavar="RA,DEC",
-        help="For them: the star, ICRS, in degrees or as hh:mm:ss,+dd:mm:ss; default: where the telescope pointed.",
+        help="The star, ICRS, in degrees or as hh:mm:ss,+dd:mm:ss; default: as 'roque target' has it, or where the telescope"
+             " pointed.",
     )  # fmt: skip
     return wanted(position(command))
+
+
+scintillation_option = click.option(
+    "--scintillation", is_flag=True, help="Add scintillation to the errors, by Young's approximation for the telescope."
+)
 
 
 def at_barycentre(app: App, export: Export, position: str | None, *, bjd: bool) -> Export:
@@ -84,13 +93,52 @@ def at_barycentre(app: App, export: Export, position: str | None, *, bjd: bool) 
         return export
     from roque.lightcurves.barycentre import read_position
 
-    made = export.at_barycentre(None if position is None else read_position(position))
+    made = (export if position is None else export.at(read_position(position))).at_barycentre()
     there = made.barycentre
     if there is not None and position is None:
-        app.say(
-            f"BJD(TDB) for RA {there.ra:.6f}, Dec {there.dec:.6f}, where the telescope pointed; for a star 1' from there it is"
-            " up to 0.15 s wrong: say --position RA,DEC"
-        )
+        told = f"BJD(TDB) for RA {there.ra:.6f}, Dec {there.dec:.6f}, {made.position_from}"
+        doubt = "; for a star 1' from there it is up to 0.15 s wrong: say --position RA,DEC, or keep it with 'roque target set'"
+        app.say(told if made.position_from.startswith("target") else told + doubt)
+    return made
+
+
+def _read_radius(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | float | None:
+    if value in (None, "best", "target", "all"):
+        return value
+    try:
+        return float(str(value))
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is neither a factor of the FWHM, like 1.4, nor 'best' or 'target'") from None
+
+
+radius_option = click.option(
+    "--radius", metavar="FACTOR|best|target", callback=_read_radius,
+    help="Take another radius that was measured, in units of the mean FWHM; best: that in which the comparison stars of"
+         " each CCD scatter least, target: the target over them. 'roque run radii' lists them.",
+)  # fmt: skip
+"""A further radius of the target, as `at_radius` takes it."""
+
+
+def at_radius(app: App, export: Export, radius: str | float | None, *, total: bool = False) -> Export:
+    """Take another radius if one is asked for, and tell which.
+
+    Raises
+    ------
+    NotFound
+        It was not measured, or nothing tells which is best.
+    """
+    if radius is None:
+        if total:
+            raise click.UsageError("--total corrects counts of a radius: name one with --radius, or --radius best")
+        return export
+    if radius == "all":
+        raise click.BadParameter("all radii go into the formats parquet and ecsv of 'roque hlog export' alone")
+    made = export.at_radius(radius, total=total)
+    told = made.provenance["radius"]
+    factors = ", ".join(f"{factor:g} FWHM on CCD {ccd}" for ccd, factor in told["factor"].items())
+    app.say(f"target radius {factors}: {told['chosen']}")
+    for ccd, why in told["the recipe's own"].items():
+        app.say(f"CCD {ccd} keeps the recipe's own radius: {why}")
     return made
 
 

@@ -118,13 +118,14 @@ def show(app: App, name: str, camera_name: str, version: int | None, *, red: boo
 def set_(app: App, name: str, camera_name: str, changes: tuple[str, ...], comment: str, *, as_json: bool) -> None:
     """Change parameters of a recipe, as a new version; KEY= without a value takes a change back.
 
-    Keys are full names, as `roque recipe show` has them; * stands for every CCD.
+    Keys are full names, as `roque recipe show` has them; * stands for every CCD. Lists are written [A, B, C].
 
     \b
     Examples:
       roque recipe set default --camera hipercam sky.thresh=2.5
       roque recipe set bright --camera hipercam 'extraction.*.method=optimal'
       roque recipe set bright --camera hipercam sky.thresh=
+      roque recipe set radii --camera hipercam 'extraction.*.radii=[1, 1.4, 2]'
     """
     camera = _camera(app, camera_name)
     said = [_change(change) for change in changes]
@@ -315,4 +316,6 @@ def _value(text: str) -> Any:
             return kind(text)
         except ValueError:
             continue
-    return text.split(",") if "," in text else text
+    if text.startswith("[") and text.endswith("]"):
+        return [_value(part.strip()) for part in text[1:-1].split(",") if part.strip()]
+    return [_value(part.strip()) for part in text.split(",")] if "," in text else text

@@ -1,4 +1,4 @@
-"""`roque run`: list, show, watch, cancel and retry runs."""
+"""`roque run`: list, show, watch, judge, cancel and retry runs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 from services.cli.app import App, pass_app
 from services.cli.options import run_argument
 from services.cli.output import Column, days, json_line, json_option, table
+from services.cli.run_radii import radii
 from services.cli.run_work import cancel, retry
 from services.cli.selection import filter_options
 from services.cli.watch import watch
@@ -84,7 +85,7 @@ def show(app: App, name: str, *, as_json: bool) -> None:
         print_report(report)
 
 
-for _command in (watch, cancel, retry):
+for _command in (watch, radii, cancel, retry):
     run.add_command(_command)
 
 

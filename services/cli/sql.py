@@ -28,7 +28,7 @@ __all__ = ["sql"]
 def sql(app: App, statement: str | None, *, as_json: bool, as_csv: bool, limit: int, timeout: float, views: bool) -> None:
     """Answer one SELECT; STATEMENT - reads it from stdin.
 
-    The views runs, headers, frames, measurements and light_curves keep their columns when the tables change.
+    The views runs, headers, frames, measurements, radii and light_curves keep their columns when the tables change.
 
     \b
     Examples:

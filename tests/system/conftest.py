@@ -111,6 +111,18 @@ def until_fixture() -> Callable[..., Any]:
     return until
 
 
+@pytest.fixture(scope="session")
+def start_cost() -> float:
+    """Least processor time, s, in which Python starts with the packages of every command: a measure of the processor."""
+    spent = []
+    for _ in range(5):
+        before = os.times()
+        subprocess.run([sys.executable, "-c", "import click, pydantic_settings, sqlalchemy.orm"], check=True)
+        after = os.times()
+        spent.append(after.children_user - before.children_user + after.children_system - before.children_system)
+    return min(spent)
+
+
 @pytest.fixture
 def settings(tmp_path: Path, size: str, sizes: Sizes) -> Iterator[Settings]:
     """Settings of a size, with a folder that is watched."""

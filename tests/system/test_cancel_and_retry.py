@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import signal
 
 import numpy as np
 from sqlalchemy import func, select
 
 from roque.archive.models import Job, Measurement, RangeDone, Run
+from roque.simulation import benchmark_plan, simulate_run
 from tests.system.conftest import Home
 
 RUN = "run0004"
+FRAMES = 1500
+"""So many that a worker is at them for longer than the command to cancel takes."""
 
 
-def test_a_run_cancelled_in_mid_work_and_retried_has_the_numbers_of_a_quiet_night(home, tmp_path, golden_runs, until):
+def test_a_run_cancelled_in_mid_work_and_retried_has_the_numbers_of_a_quiet_night(home, tmp_path, until):
     folder = tmp_path / "incoming"
     folder.mkdir()
-    shutil.copy(golden_runs / f"{RUN}.fits", folder)
+    simulate_run(folder / f"{RUN}.fits", benchmark_plan(FRAMES))
     quiet = Home(tmp_path / "quiet", {})
     assert quiet.night(folder)[0] == 0
 

@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 
 from roque.archive.models import Frame, Run
 from roque.instruments import cameras
+from roque.registration.batch import Batch
 from roque.settings import load_settings
 from services.ingest.watch import Watch
 from tests.support import writer
@@ -128,3 +129,26 @@ def test_a_run_longer_than_its_header_says_has_the_frames_of_the_header_until_th
     seen = watched(record, settings, writer.start(tmp_path / "plan", [["sleep", SILENT], count(path, raw, raw.frames)]))
     assert next(rows[0][:3] for rows in seen if rows) == (1, "complete", 3)
     assert seen[-1] == [(1, "complete", 10, 10)]
+
+
+def test_the_last_frames_of_a_run_are_there_before_its_bytes_are_read_once_more(record, settings, golden_runs, monkeypatch):
+    whole, path = golden_runs / "run0008.fits", settings.incoming[0] / "run0008.fits"
+    raw = Raw(whole.read_bytes())
+    watch, said = Watch(record, settings, cameras(None)), []
+    store = Batch.store_one
+
+    def noted(batch, pending):
+        run = pending.reading.run
+        outcome = store(batch, pending)
+        said.append((run.frames, run.ended, state(record)[-1][1:]))
+        return outcome
+
+    monkeypatch.setattr(Batch, "store_one", noted)
+    for size in (raw.header + 4 * raw.frame, raw.header + 7 * raw.frame, len(raw.data)):
+        path.write_bytes(raw.data[:size])
+        watch.look_for_news()
+    assert said == [
+        (7, False, ("growing", 7, 7)),
+        (10, False, ("growing", 10, 10)),
+        (10, True, ("complete", 10, 10)),
+    ]

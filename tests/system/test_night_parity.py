@@ -6,7 +6,10 @@ import importlib.util
 import shutil
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+
+from roque.frames.hcm import read_hcm, write_hcm
 
 NIGHTS = {"A": "run0004", "B": "run0005"}
 MASTERS = ("bias.hcm", "dark.hcm", "flat.hcm")
@@ -92,3 +95,24 @@ def test_a_log_leads_back_to_the_calibration_frames_that_its_reduce_file_names(n
     named = {node["kind"]: node for node in tree["from"][0]["from"]}
     bias = night.folder / "A" / "bias.hcm"
     assert (named["bias"]["name"], named["bias"]["sha256"]) == (str(bias), hashlib.sha256(bias.read_bytes()).hexdigest())
+
+
+def test_frames_of_read_noise_and_gain_lie_beside_the_reduce_file_that_names_them(night, golden_runs, compare, tmp_path):
+    place = night.folder / "frames"
+    place.mkdir()
+    for name in (*MASTERS, "A.ape"):
+        shutil.copy(golden_runs / name, place)
+    shutil.copy(golden_runs / "run0004.fits", place / "run0094.fits")
+    shutil.copy(golden_runs / "A.ape", place / "run0094.ape")
+    flat = read_hcm(golden_runs / "flat.hcm")
+    for name, value in (("noise", 4.2), ("gains", 1.1)):
+        write_hcm(place / f"{name}.hcm", flat.map(lambda _c, _l, w, v=value: np.full(w.data.shape, v, np.float32)))
+    text = (golden_runs / "A_gauss.red").read_text()
+    text = text.replace("readout = 4.2", "readout = noise").replace("gain = 1.1", "gain = gains")
+    (place / "run0094.red").write_text(text)
+    code, _ = night.home.night(place)
+    assert code == 0
+    insist(compare(golden_runs / "A_gauss.log", export(night, "run0094", tmp_path), GAUSS_FRAMES))
+    (reduction,) = night.home.show("run0094")["reductions"]
+    named = {kind: reduction["masters"][kind]["from"] for kind in ("readout", "gain")}
+    assert named == {"readout": str(place / "noise.hcm"), "gain": str(place / "gains.hcm")}

@@ -22,7 +22,8 @@ def _method(default: str, *, hidden: bool = False) -> Parameter:
 
 
 def _sigma(*, hidden: bool = False) -> Parameter:
-    return Parameter("sigma", NUMBER, 3.0, "clipping threshold, RMS; 0 for a plain mean", hidden=hidden)
+    meaning = "clipping threshold, RMS; 0 for a plain mean"
+    return Parameter("sigma", NUMBER, 3.0, meaning, hidden=hidden, when=lambda v: v["method"] == "c")
 
 
 def _adjust(*, hidden: bool = False) -> Parameter:
@@ -87,7 +88,7 @@ def averun(values: Values, tell: Tell) -> None:
 def _combine(values: Values, tell: Tell, stack: Stack, level: Literal["mean", "median"]) -> None:
     from roque.calibration.combine import combine as combine_frames
 
-    sigma = values["sigma"]
+    sigma = values.get("sigma", 3.0)  # a median clips nothing
     clipped = "clipped mean" if sigma > 0.0 else "mean"
     made, report = combine_frames(
         stack,

@@ -39,7 +39,7 @@ def _each(level: float) -> Any:
         "sworst", NUMBER, lambda v: max(3.0, 2.5 * v["seeing"]), "worst seeing expected, arcsec",
         least=lambda v: 2.0 * v["seeing"], when=lambda v: v["seeing"] > 0.0,
     ),
-    Parameter("binfac", WHOLE, 1, "binning", least=1),
+    Parameter("binfac", WHOLE, 1, "binning", least=1, when=lambda v: v["seeing"] > 0.0),
     Parameter("template", in_file(".red", none=True), "none", "reduce file to take other values from, or none"),
     Parameter("inst", TEXT, "hipercam-gtc", "instrument and telescope", choices=INSTRUMENTS, when=_without_template),
     Parameter("nccd", WHOLE, 1, "number of CCDs", least=1, when=_another),
@@ -67,16 +67,21 @@ def genred(values: Values, tell: Tell) -> None:
     from roque.photometry.reduce_file import read_reduce_file
 
     preset = PRESETS.get(values.get("inst", ""))
+    apertures = read_apertures(values["apfile"])
+    template = None if values["template"] is None else read_reduce_file(values["template"])
     text = write_reduce_file(
         _other(values) if _another(values) else preset,
-        read_apertures(values["apfile"]),
+        apertures,
         str(values["apfile"]),
         {kind: str(values.get(kind) or "") for kind in _MASTERS},
         seeing=values["seeing"],
         worst=values.get("sworst", 0.0),
-        binning=values["binfac"],
-        template=None if values["template"] is None else read_reduce_file(values["template"]),
+        binning=values.get("binfac", 1),
+        template=template,
     )
+    for ccd, members in apertures.items():
+        if members and template is not None and not template.entries("extraction", ccd):
+            tell.say(f"warning: CCD {ccd} has apertures and no extraction line in {template.name}: it is left out")
     with write_whole(values["rfile"]) as part:
         part.write_text(text, encoding="utf-8")
     tell.made(values["rfile"])

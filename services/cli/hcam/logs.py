@@ -37,7 +37,7 @@ def _log(default: str) -> Parameter:
     Parameter("dir", Kind("a folder that exists", _folder), ".", "folder to write to", hidden=True),
 )
 def hlog2fits(values: Values, tell: Tell) -> None:
-    """Write a log as FITS: a table for each CCD, and the comments of the log behind them. A file that is there stays.
+    """Write a log as FITS: a table for each CCD, and the comments of the log in the first header. A file that is there stays.
 
     \b
     Example:
@@ -45,7 +45,7 @@ def hlog2fits(values: Values, tell: Tell) -> None:
     """
     log = _read(values)
     made = values["dir"] / f"{values['log'].stem}.fits"
-    log.to_fits(made, values["log"].name, {"COMMENTS": "\n".join(log.comments)} if log.comments else None)
+    log.to_fits(made, values["log"].name, comments=log.comments)
     tell.made(made)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,10 @@ from services.cli.hcam.common import TRIM, first, from_list, last, named_like_in
 from services.cli.hcam.parameters import FLAG, NUMBER, TEXT, WHOLE, Parameter, Values, in_file, out_file
 
 if TYPE_CHECKING:
+    from roque.calibration.apply import Masters
     from roque.frames import Frame
     from roque.photometry.measurements import Measurements
+    from roque.photometry.recipe import Recipe
     from roque.photometry.reduce import Reducer
     from roque.photometry.reduce_file import ReduceFile
     from roque.spool import FrameSource
@@ -79,7 +81,7 @@ def reduce(values: Values, tell: Tell) -> None:
     if values["lplot"] or values["implot"]:
         tell.say("nothing is drawn while reducing: 'roque hcam plog' draws the log")
     recipe = Recipe.from_reduce_file(file)
-    reducer = Reducer(recipe, apertures, _masters(file), **_detector_frames(recipe))
+    reducer = Reducer(recipe, apertures, _masters(file, recipe), side_by_side=True)
     header = LogHeader(
         version=f"roque {__version__}",
         parameters={name: _told(value) for name, value in values.items()},
@@ -97,11 +99,13 @@ def _rows(values: Values, file: ReduceFile, reducer: Reducer, source: FrameSourc
 
     together = file.integer("general", "ngroup") if file.integer("general", "ncpu") > 1 else 0
     frames, state = _frames(values, source, tell), None
-    while some := list(islice(frames, together or _RANGE)):
+    for frame in frames:
+        # one by one as they are read: a range of large windows would fill the memory
+        some = chain((frame,), islice(frames, (together or _RANGE) - 1))
         rows, state, notes = reducer.reduce_range(some, state)
         for note in notes:
             tell.say(str(note))
-        yield from by_ccd(rows) if together else (rows,)
+        yield from by_ccd(rows, frame.ccds) if together else (rows,)
 
 
 def _frames(values: Values, source: FrameSource, tell: Tell) -> Iterator[Frame]:
@@ -118,20 +122,19 @@ def _frames(values: Values, source: FrameSource, tell: Tell) -> Iterator[Frame]:
         yield replace(frame, number=number)
 
 
-def _masters(file: ReduceFile) -> Any:
+def _masters(file: ReduceFile, recipe: Recipe) -> Masters:
+    """Calibration frames, frames of read noise and gain, and bad pixels that the reduce file names."""
+    from dataclasses import replace
+
+    from roque.calibration.defects import read_defects
+    from roque.frames.hcm import read_hcm
     from roque.photometry.recipe_files import calibration_names
     from services.cli.hcam.runs import masters_of
 
     names = {kind: Path(name) if name else None for kind, name in calibration_names(file).items()}
-    return masters_of(names)
-
-
-def _detector_frames(recipe: Any) -> dict[str, Frame]:
-    """Frames of read noise and gain that the reduce file names."""
-    from roque.frames.hcm import read_hcm
-
-    names = {"readout": recipe.calibration.readout_frame, "gain": recipe.calibration.gain_frame}
-    return {what: read_hcm(name) for what, name in names.items() if name}
+    readers: dict[str, Any] = {"readout": read_hcm, "gain": read_hcm, "defects": read_defects}
+    more = {kind: readers[kind](Path(name)) for kind, name in recipe.named_files().items()}
+    return replace(masters_of(names), **more)
 
 
 def _told(value: Any) -> str:

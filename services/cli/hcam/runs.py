@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from services.cli.hcam.common import from_list, named_like_input
 from services.cli.hcam.parameters import Values
 
@@ -30,11 +32,15 @@ def open_run(values: Values) -> FrameSource:
         There is no such run, or no such source.
     BadInput
         It cannot be read.
+    click.UsageError
+        The last frame comes before the first.
     """
     from roque.spool import data_source
 
     if from_list(values):
         return data_source("hf", hcm_names(values["flist"]))
+    if 0 < values.get("last", 0) < values["first"]:
+        raise click.UsageError(f"last={values['last']} comes before first={values['first']}: say 0 for the end of the run")
     return data_source(values["source"], values["run"].removesuffix(".fits"), values["first"])
 
 

@@ -45,9 +45,18 @@ def test_a_change_is_taken_back_by_an_empty_value(roque):
     assert stored(roque, "bright")["parameters"] == {}
 
 
+@pytest.mark.parametrize("written", ["[1, 1.4,2e0]", "1, 1.4, 2"])
+def test_lists_of_numbers_can_be_given(roque, written):
+    result = roque("recipe", "set", "bright", "--camera", "hipercam", f"extraction.*.radii={written}")
+    assert result.exit_code == 0, result.stderr
+    assert stored(roque, "bright")["parameters"]["extraction.*.radii"] == [1.0, 1.4, 2.0]
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
+        ("extraction.*.radii=[1, 1]", "extraction.1.radii"),
+        ("extraction.*.radii=1.4", "extraction.1.radii"),
         ("sky.tresh=3", "sky.tresh"),
         ("sky.thresh=much", "sky.thresh"),
         ("sky.method=mean", "sky.method"),

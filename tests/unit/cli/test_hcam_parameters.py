@@ -4,6 +4,8 @@ import click
 import pytest
 
 from roque.errors import NotFound
+from services.cli.hcam.combining import combine
+from services.cli.hcam.genred import genred
 from services.cli.hcam.parameters import FLAG, NUMBER, NUMBERS, TEXT, WHOLE, Parameter, in_file, out_file, resolve
 
 RUN = Parameter("run", TEXT, "run005", "")
@@ -95,6 +97,18 @@ def test_extensions_are_added_and_files_to_read_must_exist(tmp_path, monkeypatch
     assert values("flat=none", of=[flat]) == {"flat": None}
     with pytest.raises(NotFound, match=r"dark\.hcm"):
         values("flat=dark", of=[flat])
+
+
+def test_bare_values_pass_over_what_the_hipercam_pipeline_would_not_ask(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("files.lis", "run0004.ape", "usual.red"):
+        (tmp_path / name).touch()
+    median = resolve(combine.parameters, ["files", "none", "none", "none", "m", "b", "no", "out"]).values
+    assert ("sigma" in median, median["adjust"], median["usemean"], median["output"].name) == (False, "b", False, "out.hcm")
+    clipped = resolve(combine.parameters, ["files", "none", "none", "none", "c", "2.5", "i", "out"]).values
+    assert (clipped["sigma"], clipped["adjust"], clipped["output"].name) == (2.5, "i", "out.hcm")
+    told = resolve(genred.parameters, ["run0004", "a", "none", "none", "none", "none", "0", "usual"]).values
+    assert (told["seeing"], told["template"].name, "binfac" in told) == (0.0, "usual.red", False)
 
 
 def test_two_single_quotes_are_the_empty_text():
