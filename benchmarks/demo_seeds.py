@@ -22,7 +22,8 @@ from figures import Figure, Load, note, options, show
 from roque.calibration.apply import Calibrator, Masters
 from roque.calibration.masters import make_bias, make_flat
 from roque.instruments import CameraDescription, load_camera
-from roque.photometry.automatic import automatic_apertures, frames_needed
+from roque.photometry.automatic import automatic_apertures
+from roque.photometry.beginning import frames_needed
 from roque.photometry.defaults import default_recipe
 from roque.photometry.reduce import Reducer
 from roque.simulation import NightTruth, Recovery, recover_eclipses, simulate_night

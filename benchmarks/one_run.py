@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from figures import Load, note
-from reduce import apertures, recipe
+from reductions import apertures, recipe
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -113,7 +113,7 @@ def _simulate(folder: Path, incoming: Path, frames: int) -> None:
 
 
 def write_settings(record: Record, products: Path, folder: Path, name: str) -> None:
-    """Write apertures and reduce file of benchmarks/reduce.py beside a run, as an astronomer would."""
+    """Write apertures and reduce file of benchmarks/reductions.py beside a run, as an astronomer would."""
     store = ProductStore(products)
     with record.reading() as session:
         masters = {master.kind: str(store.path(master.product.uri)) for master in session.scalars(select(Master)).unique()}
