@@ -18,6 +18,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml ops/check_python.sh
 	@echo "installing the packages of requirements.lock into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q shared services migrations
 	@$(BIN)/python -m roque.warm
 	@touch $@
 	@echo "ready: $(BIN)/roque --help"
