@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from roque import __version__
 from roque.archive.models import Product
-from roque.archive.session import Record
+from roque.archive.session import Record, insert_into
 from roque.errors import BadInput, NotFound
 from roque.frames.files import flush_folder
 
@@ -292,8 +291,7 @@ def record_product(
         "code_version": __version__,
         "made_at": dt.datetime.now(dt.UTC),
     }
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    session.execute(insert(Product).values(row).on_conflict_do_nothing(index_elements=["uri"]))
+    session.execute(insert_into(session, Product).values(row).on_conflict_do_nothing(index_elements=["uri"]))
     return session.scalars(select(Product).where(Product.uri == stored.uri)).one()
 
 

@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import create_engine, event, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DisconnectionError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from roque.archive.troubles import typed
 from roque.errors import BadInput
 
-__all__ = ["Record", "record_address"]
+__all__ = ["Record", "insert_into", "record_address"]
 
 BUSY_SECONDS = 30
 """How long SQLite waits for another process's write before it gives up."""
@@ -156,6 +157,11 @@ def _still_there(connection: Any, entry: ConnectionPoolEntry, _: Any) -> None:
         connection.autocommit = False
     except Error as error:
         raise DisconnectionError(type(error).__name__) from error  # the pool opens another one
+
+
+def insert_into(session: Session, table: type[DeclarativeBase]) -> Any:
+    """Begin an INSERT that knows ON CONFLICT: of transactions at once that add the same row, all but one find it there."""
+    return (postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert)(table)
 
 
 def _sqlite_connected(connection: sqlite3.Connection, _: Any) -> None:

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased
 
-from roque.archive.models import Base, Job, JobNeed, Outbox, Run
+from roque.archive.models import Job, JobNeed, Outbox, Run
+from roque.archive.session import insert_into
 from roque.errors import Conflict, NotFound
 from roque.jobs.keys import job_key, uuid7
 from roque.jobs.kinds import ALGORITHM, SERVICE, Kind, Parameters, read_parameters
@@ -126,7 +126,7 @@ def submit(
             "created_at": now,
             "queued_at": now if free else None,
         }
-        new = _insert(session, Job).values(row).on_conflict_do_nothing(index_elements=["key"]).returning(Job)
+        new = insert_into(session, Job).values(row).on_conflict_do_nothing(index_elements=["key"]).returning(Job)
         inserted: Job | None = session.scalars(new).first()
         if inserted is not None and free:
             emit_work(session, [(inserted.id, inserted.service)], now)
@@ -135,7 +135,7 @@ def submit(
     if job.state == "waiting":
         if needed:
             rows = [{"job_id": job.id, "needs_id": need} for need in needed]
-            session.execute(_insert(session, JobNeed).values(rows).on_conflict_do_nothing())
+            session.execute(insert_into(session, JobNeed).values(rows).on_conflict_do_nothing())
         job.reason = reason
         session.flush()
         wake(session, now, [job.id])
@@ -413,7 +413,3 @@ def _find(session: Session, job_id: str) -> Job:
     if job is None:
         raise NotFound("no such job", place=f"job {job_id}", remedy="see 'roque job list'")
     return job
-
-
-def _insert(session: Session, table: type[Base]) -> Any:
-    return (postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert)(table)
