@@ -3,7 +3,7 @@
     python benchmarks/live.py [--seconds 30] [--rate 20] [--size laptop|observatory] [--camera hipercam|ultracam] [--served]
                               [--runs 1] [--compare] [--json]
 
-Bias and flat of the night are there. Another process then writes runs frame by frame, HiPERCAM's with two windows of 50 x 46
+Bias and flat of the night are there, those of ULTRACAM from the golden run001. Another process then writes runs frame by frame, HiPERCAM's with two windows of 50 x 46
 pixels per quadrant on five CCDs (three stars, Moffat profiles), or ULTRACAM's, whose pixels are those of the golden run002 over
 and over; with --served, into a folder that a stand-in for the camera file server serves. Ingest, planner and workers run with
 their default settings. A frame's delay runs from the end of its write until a reader finds its measurements committed; the
@@ -52,6 +52,7 @@ LONGEST_SECONDS = 300.0
 MEDIAN_LIMIT, P95_LIMIT = 0.5, 1.0  # s
 WARM_FRAMES = 200
 BLOCK = 2880
+ULTRA_STAMP_WORDS = 16
 NIGHT = "2026-03-14"
 PROCESSES = ("ingest", "planner", "worker")
 MEASURED = [column for column in Measurement.__table__.columns if column.name != "reduction_id"]
@@ -98,6 +99,29 @@ def ultracam(folder: Path, name: str, frames: int, seed: int) -> Plan:
     return Plan(name, path, 0, size, frames, folder / f"{name}.xml")
 
 
+def calibrations(camera: str, folder: Path, night: Path) -> None:
+    """Put bias and flat into a night."""
+    if camera == "hipercam":
+        simulate_night(folder / "night", seed=1, frames=1)
+        for run in ("run0001.fits", "run0002.fits"):
+            (folder / "night" / run).rename(night / run)
+        return
+    xml, data, size = _golden("run001")
+    (night / "run001.xml").write_bytes(xml)
+    (night / "run001.dat").write_bytes(data)
+    lit = np.frombuffer(data, np.uint16).reshape(-1, size // 2).copy()
+    lit[:, ULTRA_STAMP_WORDS:] += np.linspace(22_000, 18_000, len(lit)).astype(np.uint16)[:, None]
+    (night / "run003.xml").write_bytes(xml.replace(b"<flags>bias<", b"<flags>flat<").replace(b"<target>Bias<", b"<target>Flat<"))
+    (night / "run003.dat").write_bytes(lit.tobytes())
+
+
+def _golden(run: str) -> tuple[bytes, bytes, int]:
+    """Header, frames and bytes of a frame of a golden run of ULTRACAM."""
+    path = Path(os.environ["ROQUE_GOLDEN"]) / "ultracam" / run
+    xml = path.with_suffix(".xml").read_bytes()
+    return xml, path.with_suffix(".dat").read_bytes(), int(xml.split(b'framesize="')[1].split(b'"')[0])
+
+
 def write(plans: list[dict[str, Any]], rate: float) -> None:
     """Be the camera: write frames at a rate into every run, and note when each was written."""
     written = np.zeros((len(plans), max(plan["frames"] for plan in plans)))
@@ -136,6 +160,7 @@ def follow(record: Record, folder: Path, incoming: Path, plans: list[Plan], rate
     told = []
     for plan in plans:
         if plan.header is not None:
+            (incoming / plan.file.name).touch()  # a server serves what has both
             (incoming / plan.header.name).write_bytes(plan.header.read_bytes())
         told.append(
             {"file": str(plan.file), "target": str(incoming / plan.file.name), "start": plan.start, "size": plan.size}
@@ -222,7 +247,9 @@ def at_once(folder: Path, incoming: Path, files: list[Path]) -> Record:
     for path in [*incoming.iterdir(), *files]:
         (night / path.name).write_bytes(path.read_bytes())
     home = folder / "finished-data"
-    subprocess.run([*ROQUE, "--home", str(home), "night", "reduce", str(night)], check=True, capture_output=True)
+    told = subprocess.run([*ROQUE, "--home", str(home), "night", "reduce", str(night)], capture_output=True, text=True)
+    if told.returncode:
+        raise SystemExit(f"the finished files could not be reduced:\n{told.stdout[-3000:]}{told.stderr[-3000:]}")
     return Record(load_settings(home=home).database)
 
 
@@ -271,9 +298,7 @@ def main() -> int:
         for made in (incoming, camera, remote):
             made.mkdir(parents=True)
         note("simulating")
-        simulate_night(folder / "night", seed=1, frames=1)
-        for run in ("run0001.fits", "run0002.fits"):
-            (folder / "night" / run).rename(incoming / run)
+        calibrations(given.camera, folder, incoming)
         form = "run{:04d}" if given.camera == "hipercam" else "run{:03d}"
         make = CAMERAS[given.camera]
         cold = make(camera, form.format(8), WARM_FRAMES, 8)
@@ -296,7 +321,7 @@ def main() -> int:
         if given.compare:
             note("the finished files are reduced at once")
             files = [path for plan in plans for path in (plan.file, plan.header) if path is not None]
-            theirs = at_once(folder, incoming if not given.served else folder / "night", files)
+            theirs = at_once(folder, incoming, files)
             same = all(measured == rows(theirs, run) and measured for run, measured in ours.items())
             figures.append(Figure("measurements as of the finished runs, bit by bit", float(same), "", "1", same))
     return show(f"{given.camera}, {given.runs} x {given.rate:g} frames/s, {given.size}", figures, load, as_json=given.json)
