@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 DAY = 86400.0
+GOLDEN_SECOND = 1528236603  # since 1970: in the night of the golden runs
+GOLDEN_STAMP_WORDS = 16
 GOOD = 0x14  # clock synchronised
 
 
@@ -97,3 +99,38 @@ def ultraspec_run(application, parameters, npixels, n=3, *, seed=1, stamps=None,
     rng = np.random.default_rng(seed)
     pixels = rng.integers(0, 65536, (n, npixels), np.uint16)
     return UltraFile(application, ULTRASPEC | parameters, pixels, stamps or steady(n), "Ultraspec", **more)
+
+
+def golden_run(golden: Path, name: str) -> tuple[bytes, bytes, int]:
+    """Header, frames, and bytes of a frame of a golden run."""
+    path = golden / "ultracam" / name
+    xml = path.with_suffix(".xml").read_bytes()
+    return xml, path.with_suffix(".dat").read_bytes(), int(xml.split(b'framesize="')[1].split(b'"')[0])
+
+
+def golden_calibrations(golden: Path, night: Path) -> tuple[str, ...]:
+    """Put bias and flat for the golden run002 into a folder, made of run001; gives the names of their files."""
+    xml, data, size = golden_run(golden, "run001")
+    lit = np.frombuffer(data, np.uint16).reshape(-1, size // 2).copy()
+    lit[:, GOLDEN_STAMP_WORDS:] += np.linspace(22_000, 18_000, len(lit)).astype(np.uint16)[:, None]
+    flat = xml.replace(b"<flags>bias<", b"<flags>flat<").replace(b"<target>Bias<", b"<target>Flat<")
+    made = {"run001.xml": xml, "run001.dat": data, "run003.xml": flat, "run003.dat": lit.tobytes()}
+    for name, content in made.items():
+        (night / name).write_bytes(content)
+    return tuple(made)
+
+
+def golden_stars(golden: Path, path: Path, frames: int, minute: int) -> int:
+    """Write the pixels of the golden run002 over and over into a .dat, with its .xml, which announces nothing.
+
+    Each frame has the next time stamp, 50 ms after the one before. Gives the bytes of a frame.
+    """
+    xml, data, size = golden_run(golden, "run002")
+    with path.open("wb") as file:
+        for number in range(frames):
+            place = (number % (len(data) // size)) * size
+            second, tick = divmod(500_000 * number, 10**7)
+            stamp = stamp2(number + 1, GOLDEN_SECOND + 60 * minute + second, tick, words=13)
+            file.write(stamp + data[place + len(stamp) : place + size])
+    path.with_suffix(".xml").write_bytes(xml)
+    return size
