@@ -51,7 +51,10 @@ class Watch:
         self._settings = settings
         self._folders = settings.watched
         self._scanner = Scanner(self._folders, settings.folder)
-        self._registrar = Registrar(record, settings, cameras, stop or threading.Event(), self._silent, _tell)
+        # what is to be reduced at once needs its masters at once, however large
+        self._registrar = Registrar(
+            record, settings, cameras, stop or threading.Event(), self._silent, _tell, looks_again=not settings.urgent
+        )
         self._files = self._registrar.files
         self._undone: list[str] = []
         self.full_look_seconds = 0.0

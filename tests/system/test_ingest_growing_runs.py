@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
 
 import pytest
@@ -10,6 +11,7 @@ from sqlalchemy import func, select
 
 from roque.archive.models import Frame, Run
 from roque.instruments import cameras
+from roque.registration import batch, endings, registrar
 from roque.registration.batch import Batch
 from roque.settings import load_settings
 from services.ingest.watch import Watch
@@ -152,3 +154,55 @@ def test_the_last_frames_of_a_run_are_there_before_its_bytes_are_read_once_more(
         (10, False, ("growing", 10, 10)),
         (10, True, ("complete", 10, 10)),
     ]
+
+
+def test_a_run_is_followed_while_a_large_one_that_has_ended_is_read_once_more(record, settings, golden_runs, monkeypatch):
+    ended, growing = (settings.incoming[0] / f"run000{n}.fits" for n in (7, 8))
+    raw = Raw((golden_runs / "run0008.fits").read_bytes())
+    watch, go_on, read = Watch(record, settings, cameras(None)), threading.Event(), endings.found_files
+
+    def slowly(*arguments):
+        if arguments[0].run.ended:
+            assert go_on.wait(10.0), "nothing else was looked at meanwhile"
+        return read(*arguments)
+
+    monkeypatch.setattr(registrar, "LARGE", 0)
+    for module in (endings, registrar, batch):
+        monkeypatch.setattr(module, "found_files", slowly)
+    ended.write_bytes(raw.cut(7))
+    growing.write_bytes(raw.cut(4))
+    watch.look_for_news()
+    ended.write_bytes(raw.data)
+    watch.look_for_news()
+    growing.write_bytes(raw.cut(6))
+    watch.look_for_news()
+    assert state(record) == [(1, "growing", 10, 10), (1, "growing", 6, 6)]
+    go_on.set()
+    end = time.monotonic() + 10.0
+    while state(record)[0][1] != "complete" and time.monotonic() < end:
+        watch.look_for_news()
+        time.sleep(0.05)
+    assert state(record) == [(1, "complete", 10, 10), (1, "growing", 6, 6)]
+
+
+def test_a_large_run_that_changes_while_it_is_read_once_more_is_read_anew(record, settings, golden_runs, monkeypatch):
+    path = settings.incoming[0] / "run0008.fits"
+    raw = Raw((golden_runs / "run0008.fits").read_bytes())
+    watch, read = Watch(record, settings, cameras(None)), endings.found_files
+
+    def changed(*arguments):
+        found = read(*arguments)
+        if path.stat().st_size == len(raw.data):
+            path.write_bytes(raw.flipped() + bytes(2880))
+        return found
+
+    monkeypatch.setattr(registrar, "LARGE", 0)
+    monkeypatch.setattr(endings, "found_files", changed)
+    path.write_bytes(raw.cut(7))
+    watch.look_for_news()
+    path.write_bytes(raw.data)
+    end = time.monotonic() + 10.0
+    while state(record)[-1][1] != "complete" and time.monotonic() < end:
+        watch.look_for_news()
+        time.sleep(0.05)
+    assert state(record) == [(1, "superseded", 10, 10), (2, "complete", 10, 10)]

@@ -16,6 +16,7 @@ from roque.errors import BadInput, RoqueError, Transient
 from roque.jobs.outbox import clock, emit
 from roque.jobs.planner import go_on
 from roque.registration.content import Content
+from roque.registration.endings import Digested
 from roque.registration.read import Reading, found_files
 from roque.spool.folders import Stat
 
@@ -49,6 +50,7 @@ class Pending:
     stats: Mapping[str, Stat]  # of its files, in the order of their frames
     paths: Sequence[str]  # those that were due
     files: tuple[FoundFile, ...] = ()  # where nothing is known of any of them
+    digested: Digested | None = None  # where it has ended and was read once more already
 
     @property
     def run(self) -> FoundRun:
@@ -122,7 +124,12 @@ class Batch:
         info = pending.reading.run.info
         with self._record.reading() as session:
             known = known_files(session, info.instrument, info.night, info.name)
-        files, prefixes = found_files(pending.reading, pending.stats, known, self._content)
+        if pending.digested is not None and pending.digested.known == known:
+            files, prefixes = pending.digested.files, pending.digested.prefixes
+            for plain, _, _ in pending.reading.extents:
+                self._content.forget(plain)
+        else:
+            files, prefixes = found_files(pending.reading, pending.stats, known, self._content)
         run = dataclasses.replace(pending.reading.run, files=files)
         verdict = compare(known, run, prefixes)
         if verdict is Verdict.UNDECIDED:

@@ -12,14 +12,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from roque.archive import Record
+from roque.archive.runs import known_files
 from roque.errors import BadInput, RoqueError, Transient, Unreadable
 from roque.instruments import CameraDescription
 from roque.jobs.outbox import clock
 from roque.registration.batch import Batch, Outcome, Pending
 from roque.registration.content import Content, file_digest
+from roque.registration.endings import LARGE, Digested, Endings
 from roque.registration.failures import night_of_file, record_failure, refusal
 from roque.registration.open_runs import OpenRuns
-from roque.registration.read import found_files, read_run
+from roque.registration.read import Reading, found_files, read_run
 from roque.registration.said import hints_for, sidecar_changed
 from roque.registration.seen import Group, Groups, Seen, refuse_name
 from roque.settings import Settings
@@ -30,6 +32,9 @@ __all__ = ["Registrar"]
 
 AGAIN_SECONDS = 1.0
 """Time until a file is looked at again that the record did not take, or that the world kept from being read."""
+
+ENDING_SECONDS = 0.2
+"""Time between two looks whether a large run that has ended was read once more."""
 
 
 class Registrar:
@@ -53,6 +58,9 @@ class Registrar:
         Whether runs of a night are to be registered; default: all are.
     on_request : bool
         Whether the runs are of an archive: reduced only when somebody asks for them.
+    looks_again : bool
+        Whether files that were not done will be looked at again soon. What ends a large run is then read beside other work,
+        and registered at a later look.
     """
 
     def __init__(
@@ -66,6 +74,7 @@ class Registrar:
         *,
         wanted: Callable[[dt.date], bool] = lambda _: True,
         on_request: bool = False,
+        looks_again: bool = False,
     ) -> None:
         self._record = record
         self._settings = settings
@@ -77,6 +86,7 @@ class Registrar:
         self._on_request = on_request
         self._content = Content()
         self._growing = OpenRuns()
+        self._endings = Endings() if looks_again else None
         self._batch = Batch(record, self._content)
         self.files: dict[str, Seen] = {}
         self._groups = Groups(self.files, cameras, settings.cache)
@@ -142,8 +152,16 @@ class Registrar:
 
     def _run(self, members: list[str], paths: list[str], found: Mapping[str, Stat]) -> int:
         """Read a run; it is recorded at once if something is known of its files, else with the others of the batch."""
-        told = self._groups.inspected(members[0])
         stats = {path: found[path] for path in members}
+        if self._endings is not None and self._endings.under_way(stats):
+            return self._later(paths)
+        told = self._groups.inspected(members[0])
+        hints = hints_for(Path(members[0]).parent, told.name, self._settings)
+        if self._endings is not None and (digested := self._endings.take(stats)) is not None:
+            reading = digested.reading
+            if reading.run.info.kind == "science":  # what was said of it meanwhile counts
+                reading = replace(reading, run=replace(reading.run, hints=dict(hints)))
+            return self._put(reading, stats, paths, digested)
         first = self.files[members[0]]
         reading = read_run(
             told,
@@ -151,22 +169,50 @@ class Registrar:
             stats,
             self._settings,
             ended=all(self._silent(path) for path in members),
-            hints=hints_for(Path(members[0]).parent, told.name, self._settings),
+            hints=hints,
             announced=first.announced,
             on_request=self._on_request,
             growing=self._growing,
         )
         first.announced = reading.run.info.expected
-        if not any(self.files[path].registered for path in members):
-            files, _ = found_files(reading, stats, (), self._content)
+        # a new calibration is registered before what may need it, however large it is
+        waits = self._registered(members) or reading.run.info.kind == "science"
+        if self._endings is None or not waits or not reading.run.ended or sum(stat.size for stat in stats.values()) < LARGE:
+            return self._put(reading, stats, paths)
+        if self._registered(members):
+            self._before_the_end(reading, stats, paths)
+        info = reading.run.info
+        with self._record.reading() as session:
+            known = known_files(session, info.instrument, info.night, info.name)
+        self._endings.begin(reading, stats, known)
+        return self._later(paths)
+
+    def _later(self, paths: Sequence[str]) -> int:
+        for path in paths:
+            self.files[path].again = time.monotonic() + ENDING_SECONDS
+        return 0
+
+    def _registered(self, members: Iterable[str]) -> bool:
+        return any(self.files[path].registered for path in members)
+
+    def _put(self, reading: Reading, stats: Mapping[str, Stat], paths: list[str], digested: Digested | None = None) -> int:
+        """Record a run, or gather it to be recorded with others."""
+        if not self._registered(stats):
+            files = digested.files if digested is not None else found_files(reading, stats, (), self._content)[0]
             self._batch.add(Pending(reading, stats, paths, files))
             return 0
-        if reading.run.ended and 0 < first.frames < reading.run.frames:
-            # its end costs time, since all of its bytes are read again: the last frames do not wait for that
-            self._batch.store_one(Pending(replace(reading, run=replace(reading.run, ended=False, problems=())), stats, paths))
-        pending = Pending(reading, stats, paths)
+        if digested is None:
+            self._before_the_end(reading, stats, paths)
+        pending = Pending(reading, stats, paths, digested=digested)
         outcome = self._batch.store_one(pending)
         return self._done(pending, outcome) if outcome is not None else 0
+
+    def _before_the_end(self, reading: Reading, stats: Mapping[str, Stat], paths: list[str]) -> None:
+        """Record the last frames of a run: its end costs time, since all of its bytes are read again."""
+        known = self.files[next(iter(stats))]
+        if reading.run.ended and 0 < known.frames < reading.run.frames:
+            self._batch.store_one(Pending(replace(reading, run=replace(reading.run, ended=False, problems=())), stats, paths))
+            known.frames = reading.run.frames
 
     def _done(self, pending: Pending, outcome: Outcome) -> int:
         members = list(pending.stats)
