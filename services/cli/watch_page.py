@@ -173,14 +173,22 @@ def _panel(
     digits = max(0, min(5, 2 - int(np.floor(np.log10(high - low)))))
     beside = [""] * body
     beside[0], beside[-1] = f"{high:.{digits}f}", f"{low:.{digits}f}"
-    latest = points[0].values[np.isfinite(points[0].values)]
-    now = f"  now {latest[-1]:.{digits}f}" if len(points) == 1 and len(latest) else ""
-    now = now if len(plain) + len(now) <= width else ""
-    head = f"{painted}{now}" + " " * (width - len(plain) - len(now))
+    head = f"{painted}{_now(points, digits, width - len(plain))}"
     rows = [
         f"{text[: LABEL - 1]:>{LABEL - 1}} {line}" for text, line in zip(beside, canvas.plot("\n").split("\n"), strict=True)
     ]
     return [head, *rows, _time_axis(width, span)]
+
+
+def _now(points: Sequence[_Points], digits: int, width: int) -> str:
+    """Newest value of each, in its colour if there are several, filled up to a width; nothing where they have no room."""
+    latest = [(one.values[np.isfinite(one.values)][-1:], one.colour) for one in points]
+    told = [(f"{value[0]:.{digits}f}" if len(value) else "-", colour) for value, colour in latest]
+    plain = "  now " + " ".join(text for text, _ in told)
+    if len(plain) > width or not any(len(value) for value, _ in latest):
+        return " " * width
+    shown = plain if len(told) == 1 else "  now " + " ".join(_paint(text, colour) for text, colour in told)
+    return shown + " " * (width - len(plain))
 
 
 def _time_axis(width: int, span: float) -> str:

@@ -68,6 +68,15 @@ def test_a_light_curve_of_each_ccd_has_a_panel_of_its_own_where_there_is_room():
     assert sum(line.startswith("star 1 over 2") for line in low) == 1
 
 
+def test_the_newest_value_of_every_ccd_is_told_where_there_is_room():
+    curves = [curve("1", transmission=np.full(40, 0.91)), curve("2", transmission=np.full(40, 0.62))]
+    curves += [curve("3", transmission=np.full(40, np.nan))]
+    wide, narrow = (plain(page(HEAD, curves, Size(columns, 40), arcsec=True)) for columns in (132, 80))
+    assert next(line for line in wide if line.startswith("transmission")).startswith("transmission  now 0.910 0.620 - ")
+    assert "now" not in next(line for line in narrow if line.startswith("transmission"))
+    assert "x y, pixels, CCD 2  now 1.00 0.00" in next(line for line in wide if line.startswith("transmission"))
+
+
 def test_what_was_not_measured_is_left_out_and_wild_points_do_not_squeeze_the_others():
     flux = np.ones(400) + 0.01 * np.sin(np.arange(400))
     flux[7], flux[9] = 50.0, np.nan
