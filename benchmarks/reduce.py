@@ -85,6 +85,7 @@ def reductions(folder: Path, other: Program | None, kind: str, frames: int, peer
         ours = rate(ROQUE, folder, kind, frames)
         if other is not None:
             note(f"{NAMES[kind]}: the HiPERCAM pipeline")
+            reduce_call(other, folder, kind, 2)
             theirs = rate(other, folder, kind, peer_frames, 1)
             again = rate(ROQUE, folder, kind, frames)
             ours = Rate(max(ours.wall, again.wall), max(ours.processor, again.processor), min(ours.start, again.start))
