@@ -47,9 +47,11 @@ def entry(function: Any, *arguments: Any) -> Callable[..., Any]:
 def _stamped(dispatcher: Any) -> Any:
     """Let compiled code be out of date when any file of this folder has changed.
 
-    numba looks at the file of a function alone, but what is kept holds the code of all functions that it calls too.
+    numba looks at the file of a function alone, but what is kept holds the code of all functions that it calls too. The stamp
+    goes with numba's version, which is read first: the rest may name what is no longer there.
     """
-    dispatcher._cache._cache_file._source_stamp = _STAMP  # noqa: SLF001 - there is no public way
+    file = dispatcher._cache._cache_file  # noqa: SLF001 - there is no public way
+    file._version = f"{file._version} {_STAMP}"  # noqa: SLF001
     return dispatcher
 
 

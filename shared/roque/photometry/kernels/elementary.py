@@ -1,8 +1,11 @@
-"""Logarithm, exponential and power that a compiler can turn into vector instructions, with the bits of the mathematics library.
+"""Logarithm, exponential and power as vector instructions, with the bits of the mathematics library.
 
 The library's own are calls, one pixel at a time, and take most of the time of a profile fit. These are plain arithmetic in the
 order of the GNU C library (2.28 and later) on processors that fuse products with sums, which has them from Arm's Optimized
 Routines (S. Nagy; MIT licence): an argument is brought near a point of a table, and a short polynomial does the rest.
+
+Functions whose names begin with ``write_`` write instructions for one number or for eight (`roque.photometry.kernels.vectors`);
+the others are for compiled code, one number at a time.
 """
 
 from __future__ import annotations
@@ -13,9 +16,10 @@ from typing import Any
 
 import numpy as np
 from numba import types
-from numba.extending import intrinsic
 
+from roque.photometry.kernels import vectors
 from roque.photometry.kernels.compiled import inlined
+from roque.photometry.kernels.vectors import Integers, Reals, instructions, look_up
 
 __all__ = [
     "LN2",
@@ -24,9 +28,13 @@ __all__ = [
     "exponential_of_product",
     "fma",
     "logarithm",
-    "logarithm_far",
     "logarithm_parts",
     "square",
+    "write_exponential",
+    "write_exponential_of_product",
+    "write_logarithm",
+    "write_logarithm_near_one",
+    "write_logarithm_parts",
 ]
 
 LN2 = math.log(2.0)
@@ -106,7 +114,10 @@ _INVERSES = """
 
 
 def _make_tables() -> tuple[np.ndarray[Any, Any], ...]:
-    """Tables, to 40 digits and then rounded: of 2**(k/128), and of logarithms, for themselves and for powers."""
+    """Tables, to 40 digits and then rounded: of 2**(k/128), and of logarithms, for themselves and for powers.
+
+    Their columns: rests and bits of powers of two; inverses and logarithms; inverses, logarithms, their rests and nothing.
+    """
     with decimal.localcontext(prec=40) as context:
         ln2 = decimal.Decimal(2).ln()
         bits, rests = np.zeros(_STEPS, np.int64), np.zeros(_STEPS)
@@ -120,7 +131,9 @@ def _make_tables() -> tuple[np.ndarray[Any, Any], ...]:
         coarse = np.where(centres > 1.0, np.rint(256.0 / centres) / 256.0, np.rint(128.0 / centres) / 128.0)
         logs, _ = zip(*(_split_log(x) for x in inverses), strict=True)
         coarse_logs, coarse_rests = zip(*(_split_log(x) for x in coarse), strict=True)
-    return bits, rests, inverses, np.array(logs), coarse, np.array(coarse_logs), np.array(coarse_rests)
+    powers_of_two = np.stack([rests, bits.view(np.float64)], axis=1)
+    powers = np.stack([coarse, np.array(coarse_logs), np.array(coarse_rests), np.zeros(_STEPS)], axis=1)
+    return powers_of_two, np.stack([inverses, np.array(logs)], axis=1), powers
 
 
 def _split_log(inverse: float) -> tuple[float, float]:
@@ -130,48 +143,25 @@ def _split_log(inverse: float) -> tuple[float, float]:
     return high, float(exact - decimal.Decimal(high))
 
 
-_EXP_BITS, _EXP_RESTS, _LOG_INVERSES, _LOGS, _POWER_INVERSES, _POWER_LOGS, _POWER_RESTS = _make_tables()
+_POWERS_OF_TWO, _LOGARITHMS, _POWERS = _make_tables()
 
 
-def _type_fma(_context: Any, _a: Any, _b: Any, _c: Any) -> Any:
-    """``a*b + c``, rounded once: one instruction where the processor has it, else slow, with the same bits."""
-    return types.float64(types.float64, types.float64, types.float64), _generate_fma
-
-
-def _generate_fma(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-    return builder.fma(*arguments)
-
-
-fma: Any = intrinsic(_type_fma)
-
-
-@inlined
-def logarithm(x: float) -> float:
-    """Natural logarithm of a number that is at least one, and finite."""
-    return _logarithm_near_one(x) if x < NEAR_ONE else logarithm_far(x)
-
-
-@inlined
-def logarithm_far(x: float) -> float:
+def write_logarithm(x: Reals) -> Reals:
     """Natural logarithm of a finite number that is at least NEAR_ONE."""
-    bits = np.float64(x).view(np.int64)
-    above = bits - _FIRST_BITS
-    i, exponent = np.uint64((above >> 45) & 127), above >> 52
-    z = np.int64(bits - (exponent << 52)).view(np.float64)
-    k = np.float64(exponent)
-    r = fma(z, _LOG_INVERSES[i], -1.0)
-    w = fma(k, _LN2_HIGH, _LOGS[i])
+    k, z, i = _split(x, _FIRST_BITS)
+    inverse, log = look_up("roque_logarithms", _LOGARITHMS, i)
+    r = vectors.fma(z, inverse, -1.0)
+    w = vectors.fma(k, _LN2_HIGH, log)
     high = w + r
-    low = fma(k, _LN2_LOW, (w - high) + r)
+    low = vectors.fma(k, _LN2_LOW, (w - high) + r)
     r2 = r * r
-    q = fma(r2, fma(r, _A4, _A3), fma(r, _A2, _A1))
-    total: float = fma(r * r2, q, fma(r2, _A0, low)) + high
-    return total
+    q = vectors.fma(r2, vectors.fma(r, _A4, _A3), vectors.fma(r, _A2, _A1))
+    return vectors.fma(r * r2, q, vectors.fma(r2, _A0, low)) + high
 
 
-@inlined
-def _logarithm_near_one(x: float) -> float:
-    """The series itself, its first terms with care."""
+def write_logarithm_near_one(x: Reals) -> Reals:
+    """Natural logarithm of a number below NEAR_ONE that is at least one: the series itself, its first terms with care."""
+    fma = vectors.fma
     r = x - 1.0
     r2 = r * r
     r3 = r * r2
@@ -181,24 +171,20 @@ def _logarithm_near_one(x: float) -> float:
     top = (r + w) - w
     w = top * top * -0.5
     high = r + w
-    low = fma(-0.5 * (r - top), top + r, (r - high) + w)
-    total: float = fma(r3, q, low) + high
-    return total
+    low = fma((r - top) * -0.5, top + r, (r - high) + w)
+    return fma(r3, q, low) + high
 
 
-@inlined
-def logarithm_parts(x: float) -> tuple[float, float]:
-    """Natural logarithm of a positive, normal number in two parts, right to 68 bits, for `exponential_of_product`."""
-    bits = np.float64(x).view(np.int64)
-    above = bits - _FIRST_BITS_POWER
-    i, exponent = np.uint64((above >> 45) & 127), above >> 52
-    z = np.int64(bits - (exponent << 52)).view(np.float64)
-    k = np.float64(exponent)
-    r = fma(z, _POWER_INVERSES[i], -1.0)
-    t1 = fma(k, _LN2_HIGH, _POWER_LOGS[i])
+def write_logarithm_parts(x: Reals) -> tuple[Reals, Reals]:
+    """Natural logarithm of a positive, normal number in two parts, right to 68 bits, for `write_exponential_of_product`."""
+    fma = vectors.fma
+    k, z, i = _split(x, _FIRST_BITS_POWER)
+    inverse, log, rest, _ = look_up("roque_powers", _POWERS, i)
+    r = fma(z, inverse, -1.0)
+    t1 = fma(k, _LN2_HIGH, log)
     t2 = t1 + r
-    low1, low2 = fma(k, _LN2_LOW, _POWER_RESTS[i]), (t1 - t2) + r
-    ar = -0.5 * r
+    low1, low2 = fma(k, _LN2_LOW, rest), (t1 - t2) + r
+    ar = r * -0.5
     ar2 = r * ar
     ar3 = r * ar2
     high = t2 + ar2
@@ -209,11 +195,51 @@ def logarithm_parts(x: float) -> tuple[float, float]:
     return total, (high - total) + low
 
 
-@inlined
-def exponential_of_product(y: float, high: float, low: float) -> float:
+def _split(x: Reals, first: int) -> tuple[Reals, Reals, Integers]:
+    """Exponent of a number, the rest of it, and the interval of a table that begins with some bits in which that lies."""
+    bits = x.bits()
+    above = bits - first
+    exponent = above >> 52
+    return exponent.converted(), (bits - (exponent << 52)).reals(), (above >> 45) & (_STEPS - 1)
+
+
+def write_exponential_of_product(y: Reals, high: Reals, low: Reals) -> Reals:
     """``x**y`` of the parts of the logarithm of x; their product must lie within +-512."""
     product = y * high
-    return _exponential(product, fma(y, low, fma(y, high, -product)))
+    return write_exponential(product, vectors.fma(y, low, vectors.fma(y, high, -product)))
+
+
+def write_exponential(x: Reals, rest: Reals | float = 0.0) -> Reals:
+    """Exponential of a number within +-708, and of a small rest; beyond +-512 the last bit may be lost."""
+    fma = vectors.fma
+    shifted = fma(x, _STEPS_OVER_LN2, _SHIFT)
+    steps = shifted.bits()
+    k = shifted - _SHIFT
+    r = fma(k, _STEP_LOW, fma(k, _STEP_HIGH, x)) + rest
+    small, bits = look_up("roque_powers_of_two", _POWERS_OF_TWO, steps & (_STEPS - 1))
+    scale = (bits.bits() + (steps << 45)).reals()
+    r2 = r * r
+    q = fma(r2 * r2, fma(r, _E5, _E4), fma(r2, fma(r, _E3, _E2), small + r))
+    return fma(scale, q, scale)
+
+
+def _compiled(write: Any, names: str, result: Any = types.float64) -> Any:
+    return instructions(lambda _, *arguments: write(*arguments), names, result)
+
+
+fma: Any = _compiled(vectors.fma, "a b c")
+logarithm_parts: Any = _compiled(write_logarithm_parts, "x", types.UniTuple(types.float64, 2))
+exponential_of_product: Any = _compiled(write_exponential_of_product, "y high low")
+_logarithm_far: Any = _compiled(write_logarithm, "x")
+_logarithm_near_one: Any = _compiled(write_logarithm_near_one, "x")
+_exponential: Any = _compiled(write_exponential, "x")
+
+
+@inlined
+def logarithm(x: float) -> float:
+    """Natural logarithm of a number that is at least one, and finite."""
+    value: float = _logarithm_near_one(x) if x < NEAR_ONE else _logarithm_far(x)
+    return value
 
 
 @inlined
@@ -222,24 +248,12 @@ def square(x: float) -> float:
     if not 1.0e-150 < x < 1.0e150:
         return x * x
     high, low = logarithm_parts(x)
-    return exponential_of_product(2.0, high, low)
+    value: float = exponential_of_product(2.0, high, low)
+    return value
 
 
 @inlined
 def exponential(x: float) -> float:
     """Exponential; arguments beyond +-708 are taken as +-708, and those beyond +-512 cost the last bit."""
-    return _exponential(min(max(x, -_LARGEST), _LARGEST), 0.0)
-
-
-@inlined
-def _exponential(x: float, rest: float) -> float:
-    shifted = fma(_STEPS_OVER_LN2, x, _SHIFT)
-    steps = np.float64(shifted).view(np.int64)
-    k = shifted - _SHIFT
-    r = fma(k, _STEP_LOW, fma(k, _STEP_HIGH, x)) + rest
-    i = np.uint64(steps & 127)
-    scale = np.int64(_EXP_BITS[i] + (steps << 45)).view(np.float64)
-    r2 = r * r
-    q = fma(r2 * r2, fma(r, _E5, _E4), fma(r2, fma(r, _E3, _E2), _EXP_RESTS[i] + r))
-    power: float = fma(scale, q, scale)
-    return power
+    value: float = _exponential(min(max(x, -_LARGEST), _LARGEST))
+    return value

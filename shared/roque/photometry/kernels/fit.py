@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from roque.photometry.kernels.compiled import inlined, kernel
 from roque.photometry.kernels.covariance import covariance
-from roque.photometry.kernels.lanes import WIDTH
-from roque.photometry.kernels.levmar import CONVERGED, EXHAUSTED, Problem, Solver, make_solver, minimise
+from roque.photometry.kernels.levmar import CONVERGED, EXHAUSTED, Solver, make_solver, minimise
+from roque.photometry.kernels.linearise import Pixels, divide_pixels, invert_errors
 from roque.photometry.kernels.outcome import (
     FIT_COVARIANCE,
     FIT_EXHAUSTED,
@@ -20,8 +20,9 @@ from roque.photometry.kernels.outcome import (
     FIT_NOT_FINITE,
     OK,
 )
-from roque.photometry.kernels.profiles import BETA, FWHM, LANES, MOFFAT, NPARAMETERS, RESIDUAL, subgrid
+from roque.photometry.kernels.profiles import BETA, FWHM, MOFFAT, NPARAMETERS, RESIDUAL
 from roque.photometry.kernels.sums import SumMemory, make_sum_memory, pairwise_sum
+from roque.photometry.kernels.vectors import WIDTH, aligned
 
 __all__ = ["FitMemory", "FitSettings", "fit_star", "make_fit_memory"]
 
@@ -49,7 +50,7 @@ class FitSettings(NamedTuple):
 class FitMemory(NamedTuple):
     """Memory of a fit."""
 
-    problem: Problem
+    pixels: Pixels
     solver: Solver
     parameters: Floats
     """Sky, height, x, y, fwhm, beta of the solution."""
@@ -66,15 +67,12 @@ class FitMemory(NamedTuple):
 
 def make_fit_memory(npixels: int, noffsets: int) -> FitMemory:
     """Allocate memory for fits to boxes of up to `npixels` pixels, with up to `noffsets` points a pixel and axis."""
-    padded = -(-npixels // LANES) * LANES
+    padded = -(-npixels // WIDTH) * WIDTH
     return FitMemory(
-        problem=Problem(
-            x=np.zeros(padded),
-            y=np.zeros(padded),
-            data=np.zeros(padded),
-            sigma=np.zeros(padded),
-            xoffsets=np.zeros(noffsets),
-            yoffsets=np.zeros(noffsets),
+        pixels=Pixels(
+            *(aligned(padded) for _ in range(6)),
+            xoffsets=np.zeros(noffsets**2),
+            yoffsets=np.zeros(noffsets**2),
         ),
         solver=make_solver(padded),
         parameters=np.zeros(NPARAMETERS),
@@ -137,10 +135,9 @@ def fit_star(
     start, parameters, errors, free = memory.start, memory.parameters, memory.errors, memory.free
     if start[FWHM] < settings.fwhm_min:
         return FIT_NARROW_START
-    problem, rows, squares = memory.problem, memory.solver.rows, memory.solver.column
-    n = _load(proc, deb, R, G, bad, xfirst, yfirst, xbin, ybin, nx, ny, problem)
-    subgrid(settings.ndiv, xbin, problem.xoffsets)
-    subgrid(settings.ndiv, ybin, problem.yoffsets)
+    pixels, rows, squares = memory.pixels, memory.solver.rows, memory.solver.column
+    n = _load(proc, deb, R, G, bad, xfirst, yfirst, xbin, ybin, nx, ny, pixels)
+    divide_pixels(settings.ndiv, xbin, ybin, pixels)
     has_beta = settings.method == MOFFAT
     fwhm_free, beta_free, fwhm_held = not settings.fwhm_fixed, has_beta, start[FWHM]
     factor = 2.0
@@ -162,7 +159,7 @@ def fit_star(
             parameters[FWHM] = fwhm_held
         if has_beta and not beta_free:
             parameters[BETA] = settings.beta_max
-        status = minimise(settings.method, problem, n, xbin, ybin, settings.ndiv, free, nfree, parameters, memory.solver)
+        status = minimise(settings.method, pixels, n, xbin, ybin, settings.ndiv, free, nfree, parameters, memory.solver)
         if status == EXHAUSTED:
             return FIT_EXHAUSTED
         if status != CONVERGED:
@@ -184,10 +181,10 @@ def fit_star(
         for i in range(n):
             squares[i] = rows[i, RESIDUAL] * rows[i, RESIDUAL]
         scale = math.sqrt(pairwise_sum(squares, n, memory.sums) / n)
-        kept = _reject(problem, rows, n, factor * scale * settings.threshold)
+        kept = _reject(pixels, rows, n, factor * scale * settings.threshold)
         if kept == n and factor == 2.0 and not has_beta:
             # the second pass of a Gaussian fit repeats the first, but rejects more
-            kept = _reject(problem, rows, n, scale * settings.threshold)
+            kept = _reject(pixels, rows, n, scale * settings.threshold)
         if not has_beta:
             factor = 1.0
         if kept == n:
@@ -215,10 +212,9 @@ def _load(
     ybin: int,
     nx: int,
     ny: int,
-    problem: Problem,
+    pixels: Pixels,
 ) -> int:
     """Take the pixels in the circle around the centre of the box whose errors are above zero; returns their number."""
-    zero = proc.dtype.type(0)
     xhalf, yhalf = xbin * (nx - 1) / 2.0, ybin * (ny - 1) / 2.0
     limit2 = (_EXTENT * min(xhalf, yhalf)) ** 2
     n = 0
@@ -230,36 +226,57 @@ def _load(
         right = nx
         while right > left and not (xbin * (right - 1) - xhalf) ** 2 < left2:
             right -= 1
-        for i in range(left, right):
-            k = j * nx + i
-            # in the dtype of the data, as numpy would
-            sigma = np.sqrt(R[k] * R[k] + max(zero, deb[k]) / G[k])
-            if sigma > zero and not bad[k]:
-                problem.x[n] = xfirst + xbin * i
-                problem.y[n] = yfirst + ybin * j
-                problem.data[n] = proc[k]
-                problem.sigma[n] = sigma
-                n += 1
-    _pad(problem, n)
+        first, number = j * nx + left, right - left
+        x, y = pixels.x[n : n + number], pixels.y[n : n + number]
+        data, sigma = pixels.data[n : n + number], pixels.sigma[n : n + number]
+        good = _load_errors(deb[first:], R[first:], G[first:], bad[first:], sigma)
+        for i in range(number):
+            x[i], y[i], data[i] = xfirst + xbin * (left + i), yfirst + ybin * j, proc[first + i]
+        n += number if good == number else _keep_good(bad[first:], x, data, sigma)
+    _pad(pixels, n)
     return n
 
 
 @inlined
-def _reject(problem: Problem, rows: Floats, n: int, limit: float) -> int:
-    """Take out pixels whose residual exceeds a limit; returns the number of those that stay."""
+def _load_errors(deb: Counts, R: Counts, G: Counts, bad: NDArray[np.uint8], sigma: Floats) -> int:
+    """Work out the errors of pixels of a row, in the dtype of the data, as numpy would; returns how many pixels count."""
+    zero = deb.dtype.type(0)
+    good = 0
+    for i in range(sigma.size):
+        error = np.sqrt(R[i] * R[i] + max(zero, deb[i]) / G[i])
+        sigma[i] = error
+        good += (error > zero) & (bad[i] == 0)
+    return good
+
+
+@inlined
+def _keep_good(bad: NDArray[np.uint8], x: Floats, data: Floats, sigma: Floats) -> int:
+    """Move the pixels of a row that count together; returns their number."""
     kept = 0
-    for i in range(n):
-        if not abs(rows[i, RESIDUAL]) > limit:
-            problem.x[kept], problem.y[kept] = problem.x[i], problem.y[i]
-            problem.data[kept], problem.sigma[kept] = problem.data[i], problem.sigma[i]
+    for i in range(sigma.size):
+        if sigma[i] > 0.0 and not bad[i]:
+            x[kept], data[kept], sigma[kept] = x[i], data[i], sigma[i]
             kept += 1
-    _pad(problem, kept)
     return kept
 
 
 @inlined
-def _pad(problem: Problem, n: int) -> None:
+def _reject(pixels: Pixels, rows: Floats, n: int, limit: float) -> int:
+    """Take out pixels whose residual exceeds a limit; returns the number of those that stay."""
+    kept = 0
+    for i in range(n):
+        if not abs(rows[i, RESIDUAL]) > limit:
+            pixels.x[kept], pixels.y[kept] = pixels.x[i], pixels.y[i]
+            pixels.data[kept], pixels.sigma[kept] = pixels.data[i], pixels.sigma[i]
+            kept += 1
+    _pad(pixels, kept)
+    return kept
+
+
+@inlined
+def _pad(pixels: Pixels, n: int) -> None:
     """Let pixels of no weight follow the last one, as many as are taken together."""
-    for i in range(n, -(-n // LANES) * LANES):
-        problem.x[i], problem.y[i] = 0.0, 0.0
-        problem.data[i], problem.sigma[i] = 0.0, np.inf
+    for i in range(n, -(-n // WIDTH) * WIDTH):
+        pixels.x[i], pixels.y[i] = pixels.x[n - 1], pixels.y[n - 1]
+        pixels.data[i], pixels.sigma[i] = 0.0, np.inf
+    invert_errors(pixels, n)

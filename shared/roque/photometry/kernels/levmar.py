@@ -16,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roque.photometry.kernels.compiled import inlined, kernel
-from roque.photometry.kernels.lanes import WIDTH
+from roque.photometry.kernels.linearise import Pixels, Stages, linearise, make_stages
 from roque.photometry.kernels.norm import norm
-from roque.photometry.kernels.profiles import NPARAMETERS, linearise
-from roque.photometry.kernels.reflections import factorise, residual_norm
+from roque.photometry.kernels.profiles import NPARAMETERS
+from roque.photometry.kernels.reflections import SUMS, factorise, residual_norm
 from roque.photometry.kernels.trust import step_length
+from roque.photometry.kernels.vectors import WIDTH, aligned
 
-__all__ = ["CONVERGED", "Problem", "Solver", "make_solver", "minimise"]
+__all__ = ["CONVERGED", "Solver", "make_solver", "minimise"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -34,24 +35,12 @@ _FACTOR = 100.0
 _EVALUATIONS = 100  # per free parameter
 
 
-class Problem(NamedTuple):
-    """Pixels of a star and how the profile is taken inside them; the arrays are longer than what is used."""
-
-    x: Floats
-    y: Floats
-    data: Floats
-    sigma: Floats
-    xoffsets: Floats
-    yoffsets: Floats
-
-
 class Solver(NamedTuple):
     """Memory of a fit."""
 
     rows: Floats
     """Derivatives by all parameters and the residual, a row for each pixel, shape (pixels, 8)."""
-    values: Floats
-    """Of the profile, shape (4, pixels)."""
+    stages: Stages
     column: Floats
     R: Floats
     """Triangular factor of the Jacobian, columns permuted by `pivots`."""
@@ -63,26 +52,19 @@ class Solver(NamedTuple):
 def make_solver(npixels: int) -> Solver:
     """Allocate the memory for fits of up to `npixels` pixels."""
     return Solver(
-        rows=_aligned(npixels),
-        values=np.zeros((4, npixels)),
-        column=np.zeros(npixels + 1),
+        rows=aligned(WIDTH * npixels).reshape(npixels, WIDTH),
+        stages=make_stages(),
+        column=aligned(npixels + 1),
         R=np.zeros((NPARAMETERS, NPARAMETERS)),
         pivots=np.zeros(NPARAMETERS, np.int64),
         vectors=np.zeros((14, WIDTH)),
     )
 
 
-def _aligned(npixels: int) -> Floats:
-    """Rows of eight numbers, each in a line of cache."""
-    memory = np.zeros(WIDTH * (npixels + 1))
-    first = -memory.ctypes.data // 8 % WIDTH
-    return memory[first : first + WIDTH * npixels].reshape(npixels, WIDTH)
-
-
 @kernel
 def minimise(
     method: int,
-    problem: Problem,
+    pixels: Pixels,
     n: int,
     xbin: int,
     ybin: int,
@@ -98,8 +80,8 @@ def minimise(
     ----------
     method : int
         GAUSSIAN or MOFFAT.
-    problem : Problem
-        Pixels; n of them are used.
+    pixels : Pixels
+        The first n of them are used.
     xbin, ybin, ndiv : int
         How the profile is taken inside a pixel, see `linearise`.
     free : array of int64
@@ -120,7 +102,7 @@ def minimise(
         trial[j] = parameters[j]
     for j in range(nfree):
         x[j] = parameters[free[j]]
-    _evaluate(method, problem, n, xbin, ybin, ndiv, parameters, solver)
+    _evaluate(method, pixels, n, xbin, ybin, ndiv, parameters, solver)
     fnorm = residual_norm(rows, n, solver.column, vectors)
     if not math.isfinite(fnorm):
         return NOT_FINITE
@@ -136,7 +118,7 @@ def minimise(
             if delta == 0.0:
                 delta = _FACTOR
         if _gradient(R, pivots, qtf, norms, fnorm, nfree) <= _TOLERANCE:
-            _evaluate(method, problem, n, xbin, ybin, ndiv, parameters, solver)
+            _evaluate(method, pixels, n, xbin, ybin, ndiv, parameters, solver)
             return CONVERGED
         for j in range(nfree):
             if norms[j] > diag[j]:  # noqa: PLR1730 - nor is it taken where it is not a number
@@ -149,7 +131,7 @@ def minimise(
             pnorm = _scaled_norm(diag, p, nfree, vectors[6])
             if iteration == 1:
                 delta = min(delta, pnorm)
-            _evaluate(method, problem, n, xbin, ybin, ndiv, trial, solver)
+            _evaluate(method, pixels, n, xbin, ybin, ndiv, trial, solver)
             evaluations += 1
             fnorm1 = residual_norm(rows, n, solver.column, vectors)
             actual = 1.0 - (fnorm1 / fnorm) ** 2 if 0.1 * fnorm1 < fnorm else -1.0
@@ -177,7 +159,7 @@ def minimise(
                 iteration += 1
             if (abs(actual) <= _TOLERANCE and predicted <= _TOLERANCE and 0.5 * ratio <= 1.0) or delta <= _TOLERANCE * xnorm:
                 if not accepted:
-                    _evaluate(method, problem, n, xbin, ybin, ndiv, parameters, solver)
+                    _evaluate(method, pixels, n, xbin, ybin, ndiv, parameters, solver)
                 return CONVERGED
             if evaluations >= _EVALUATIONS * nfree:
                 return EXHAUSTED
@@ -187,12 +169,9 @@ def minimise(
 
 @inlined
 def _evaluate(
-    method: int, problem: Problem, n: int, xbin: int, ybin: int, ndiv: int, parameters: Floats, solver: Solver
+    method: int, pixels: Pixels, n: int, xbin: int, ybin: int, ndiv: int, parameters: Floats, solver: Solver
 ) -> None:
-    linearise(
-        method, parameters, problem.x, problem.y, problem.data, problem.sigma, n,
-        problem.xoffsets, problem.yoffsets, xbin, ybin, ndiv, solver.values, solver.rows,
-    )  # fmt: skip
+    linearise(method, parameters, pixels, n, xbin, ybin, ndiv, solver.stages, solver.rows, solver.vectors[SUMS])
 
 
 @inlined

@@ -8,15 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roque.photometry.kernels.compiled import inlined, kernel
-from roque.photometry.kernels.lanes import WIDTH, project, reflect, squares
-from roque.photometry.kernels.norm import LARGE, SMALL, norm
+from roque.photometry.kernels.lanes import project, reflect
+from roque.photometry.kernels.norm import LARGE, norm
 from roque.photometry.kernels.profiles import RESIDUAL
+from roque.photometry.kernels.vectors import WIDTH
 
-__all__ = ["factorise", "residual_norm"]
+__all__ = ["SUMS", "factorise", "residual_norm"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
+SUMS = 10
+"""Row of the sums of squares of the columns among the small vectors of a fit."""
 _EPSILON = 2.220446049250313e-16
 _PLAIN = 1.0e-19
 """From here on a sum of squares does not feel those of numbers up to SMALL."""
@@ -40,7 +43,7 @@ def factorise(
     Parameters
     ----------
     rows : array of float64, shape (at least n, 8)
-        Derivatives and residuals, of which `residual_norm` was asked before; used up.
+        Derivatives and residuals; used up.
     n : int
         Number of pixels.
     free : array of int64
@@ -52,9 +55,9 @@ def factorise(
     norms : array of float64
         Of the columns, by parameter, filled in.
     column, vectors
-        Memory; rows from 9 on of the latter.
+        Memory; rows from 9 on of the latter. Row SUMS holds the sums of squares of the columns, see `linearise`.
     """
-    factors, sums, left, before, first = vectors[9], vectors[10], vectors[11], vectors[12], vectors[13]
+    factors, sums, left, before, first = vectors[9], vectors[SUMS], vectors[11], vectors[12], vectors[13]
     for k in range(WIDTH):
         first[k] = rows[0, k]
     for j in range(nfree):
@@ -79,7 +82,7 @@ def factorise(
             for k in range(WIDTH):
                 factors[k] /= column[j]
             # of the last one, the residual in its row alone is wanted
-            reflect(rows, j, n if j < nfree - 1 else j + 1, column, factors, SMALL, sums)
+            reflect(rows, j, n if j < nfree - 1 else j + 1, column, factors, sums)
         else:
             for k in range(WIDTH):
                 sums[k] = np.nan  # not known from the next row on
@@ -103,10 +106,8 @@ def factorise(
 
 @kernel
 def residual_norm(rows: Floats, n: int, column: Floats, vectors: Floats) -> float:
-    """Norm of the residuals of the first n rows; leaves the sums of squares of all columns for `factorise`."""
-    sums = vectors[10]
-    squares(rows, n, SMALL, sums)
-    return _length(sums, rows, RESIDUAL, 0, n, column)
+    """Norm of the residuals of the first n rows, whose sums of squares lie in row SUMS of `vectors`."""
+    return _length(vectors[SUMS], rows, RESIDUAL, 0, n, column)
 
 
 @inlined

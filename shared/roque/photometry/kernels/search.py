@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from roque.photometry.kernels.compiled import inner, kernel
+from roque.photometry.kernels.compiled import inlined, inner, kernel
 
 __all__ = ["SearchMemory", "make_search_memory", "median", "nearest_peak", "smoothing"]
 
@@ -162,28 +162,36 @@ def _select(a: Counts, n: int, k: int) -> Any:
     """Put the k-th smallest of n values in its place, the smaller ones before it (Hoare's quickselect)."""
     low, high = 0, n - 1
     while low < high:
-        middle = (low + high) // 2
-        if a[middle] < a[low]:
-            a[middle], a[low] = a[low], a[middle]
-        if a[high] < a[low]:
-            a[high], a[low] = a[low], a[high]
-        if a[high] < a[middle]:
-            a[high], a[middle] = a[middle], a[high]
+        middle = _middle(a, low, (low + high) // 2, high)
         pivot = a[middle]
-        i, j = low, high
-        while i <= j:
-            while a[i] < pivot:
-                i += 1
-            while pivot < a[j]:
-                j -= 1
-            if i <= j:
-                a[i], a[j] = a[j], a[i]
-                i += 1
-                j -= 1
-        if k <= j:
-            high = j
-        elif k >= i:
-            low = i
-        else:
-            break
+        a[middle], a[high] = a[high], pivot
+        # no branch, which would be guessed wrong every other time
+        split = low
+        for i in range(low, high):
+            value = a[i]
+            a[i] = a[split]
+            a[split] = value
+            split += value < pivot
+        a[high], a[split] = a[split], pivot
+        if k < split:
+            high = split - 1
+            continue
+        # counts are often the same
+        low = split + 1
+        if k >= low:
+            for i in range(low, high + 1):
+                value = a[i]
+                a[i] = a[low]
+                a[low] = value
+                low += value <= pivot
+        if k < low:
+            return pivot
     return a[k]
+
+
+@inlined
+def _middle(a: Counts, i: int, j: int, k: int) -> int:
+    """Which of three places holds the middle value."""
+    if a[i] < a[j]:
+        return j if a[j] < a[k] else (k if a[i] < a[k] else i)
+    return i if a[i] < a[k] else (k if a[j] < a[k] else j)

@@ -253,6 +253,10 @@ def _copy(table: Table, window: int, plane: int, x0: int, y0: int, nx: int, ny: 
         if xstep == 1:
             for i in range(nx):
                 target[j * nx + i] = _number(address, first + i, target)
+        elif xstep == 0:
+            number = _number(address, first, target)
+            for i in range(nx):
+                target[j * nx + i] = number
         else:
             for i in range(nx):
                 target[j * nx + i] = _number(address, first + i * xstep, target)
@@ -318,8 +322,12 @@ def _divide(table: Table, window: int, x0: int, y0: int, nx: int, ny: int, targe
     origin, ystep, xstep = table[window, column + _ORIGIN], table[window, column + _YSTEP], table[window, column + _XSTEP]
     for j in range(ny):
         first = origin + (y0 + j) * ystep + x0 * xstep
-        for i in range(nx):
-            target[j * nx + i] /= _number(address, first + i * xstep, target)
+        if xstep == 1:
+            for i in range(nx):
+                target[j * nx + i] /= _number(address, first + i, target)
+        else:
+            for i in range(nx):
+                target[j * nx + i] /= _number(address, first + i * xstep, target)
 
 
 def _load(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
