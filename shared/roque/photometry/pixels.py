@@ -69,6 +69,7 @@ class PixelTable:
         arrays = [array for p in self._planes for array in (p.bias, p.dark, p.flat, p.R, p.G) if array is not None]
         self._by_pixel = calibrator.by_pixel(name) and all(array.dtype == self.dtype for array in arrays)
         self._held: Sequence[object] = ()
+        self._laid: list[tuple[object, ...]] = []
         if self._by_pixel:
             for i, p in enumerate(self._planes):
                 for plane, array in ((w.BIAS, p.bias), (w.DARK, p.dark), (w.FLAT, p.flat), (w.NOISE, p.R), (w.GAIN, p.G)):
@@ -120,8 +121,12 @@ class PixelTable:
 
     def _point_at_words(self, ccd: CCD) -> None:
         raws = [ccd.windows[label].pixels.words for label in self._labels]  # type: ignore[union-attr]
-        for i, raw in enumerate(raws):
-            w.place_words(self.table, i, raw)
+        laid = [raw[1:] for raw in raws]
+        if laid != self._laid:  # in every frame alike
+            for i, raw in enumerate(raws):
+                w.lay_words(self.table, i, raw)
+            self._laid = laid
+        w.point_at_words(self.table, raws[0].words)
         self._held = raws
 
     def _point_at_counts(self, ccd: CCD) -> None:

@@ -19,7 +19,8 @@ from numba import types
 
 from roque.photometry.kernels import vectors
 from roque.photometry.kernels.compiled import inlined
-from roque.photometry.kernels.vectors import Integers, Reals, instructions, look_up
+from roque.photometry.kernels.instructions import instructions
+from roque.photometry.kernels.vectors import Integers, Reals, look_up
 
 __all__ = [
     "LN2",
@@ -228,7 +229,7 @@ def _compiled(write: Any, names: str, result: Any = types.float64) -> Any:
 
 
 fma: Any = _compiled(vectors.fma, "a b c")
-logarithm_parts: Any = _compiled(write_logarithm_parts, "x", types.UniTuple(types.float64, 2))
+logarithm_parts: Any = _compiled(write_logarithm_parts, "x", types.UniTuple(types.float64, 2))  # type: ignore[no-untyped-call]
 exponential_of_product: Any = _compiled(write_exponential_of_product, "y high low")
 _logarithm_far: Any = _compiled(write_logarithm, "x")
 _logarithm_near_one: Any = _compiled(write_logarithm_near_one, "x")

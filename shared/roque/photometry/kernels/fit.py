@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from roque.photometry.kernels.compiled import inlined, kernel
 from roque.photometry.kernels.covariance import covariance
+from roque.photometry.kernels.instructions import aligned
 from roque.photometry.kernels.levmar import CONVERGED, EXHAUSTED, Solver, make_solver, minimise
-from roque.photometry.kernels.linearise import Pixels, divide_pixels, invert_errors
+from roque.photometry.kernels.linearise import divide_pixels, invert_errors
 from roque.photometry.kernels.outcome import (
     FIT_COVARIANCE,
     FIT_EXHAUSTED,
@@ -21,8 +22,9 @@ from roque.photometry.kernels.outcome import (
     OK,
 )
 from roque.photometry.kernels.profiles import BETA, FWHM, MOFFAT, NPARAMETERS, RESIDUAL
+from roque.photometry.kernels.stages import Pixels
 from roque.photometry.kernels.sums import SumMemory, make_sum_memory, pairwise_sum
-from roque.photometry.kernels.vectors import WIDTH, aligned
+from roque.photometry.kernels.vectors import WIDTH
 
 __all__ = ["FitMemory", "FitSettings", "fit_star", "make_fit_memory"]
 
@@ -69,11 +71,7 @@ def make_fit_memory(npixels: int, noffsets: int) -> FitMemory:
     """Allocate memory for fits to boxes of up to `npixels` pixels, with up to `noffsets` points a pixel and axis."""
     padded = -(-npixels // WIDTH) * WIDTH
     return FitMemory(
-        pixels=Pixels(
-            *(aligned(padded) for _ in range(6)),
-            xoffsets=np.zeros(noffsets**2),
-            yoffsets=np.zeros(noffsets**2),
-        ),
+        pixels=Pixels._make([*(aligned(padded) for _ in range(6)), np.zeros(noffsets**2), np.zeros(noffsets**2)]),
         solver=make_solver(padded),
         parameters=np.zeros(NPARAMETERS),
         errors=np.zeros(NPARAMETERS),

@@ -11,19 +11,9 @@ from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
 
+from roque.photometry.kernels.instructions import broadcast, instructions, loop, row
 from roque.photometry.kernels.norm import SMALL
-from roque.photometry.kernels.vectors import (
-    NUMBER,
-    WIDTH,
-    Integers,
-    Reals,
-    broadcast,
-    fma,
-    instructions,
-    integer,
-    loop,
-    row,
-)
+from roque.photometry.kernels.vectors import NUMBER, WIDTH, Integers, Reals, fma, integer
 
 __all__ = ["add_square", "multiply", "project", "reflect"]
 

@@ -16,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roque.photometry.kernels.compiled import inlined, kernel
-from roque.photometry.kernels.linearise import Pixels, Stages, linearise, make_stages
+from roque.photometry.kernels.instructions import aligned
+from roque.photometry.kernels.linearise import linearise
 from roque.photometry.kernels.norm import norm
 from roque.photometry.kernels.profiles import NPARAMETERS
 from roque.photometry.kernels.reflections import SUMS, factorise, residual_norm
+from roque.photometry.kernels.stages import Pixels, Stages, make_stages
 from roque.photometry.kernels.trust import step_length
-from roque.photometry.kernels.vectors import WIDTH, aligned
+from roque.photometry.kernels.vectors import WIDTH
 
 __all__ = ["CONVERGED", "Solver", "make_solver", "minimise"]
 
@@ -168,9 +170,7 @@ def minimise(
 
 
 @inlined
-def _evaluate(
-    method: int, pixels: Pixels, n: int, xbin: int, ybin: int, ndiv: int, parameters: Floats, solver: Solver
-) -> None:
+def _evaluate(method: int, pixels: Pixels, n: int, xbin: int, ybin: int, ndiv: int, parameters: Floats, solver: Solver) -> None:
     linearise(method, parameters, pixels, n, xbin, ybin, ndiv, solver.stages, solver.rows, solver.vectors[SUMS])
 
 

@@ -7,16 +7,12 @@ intermediate code; no operation is fused with another or takes another's place b
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
-from numba.np.arrayobj import make_array
 from numpy.typing import NDArray
 
 __all__ = [
@@ -29,15 +25,9 @@ __all__ = [
     "WIDTH",
     "Integers",
     "Reals",
-    "aligned",
-    "broadcast",
     "fma",
-    "instructions",
     "integer",
     "look_up",
-    "loop",
-    "otherwise",
-    "row",
     "shuffle",
 ]
 
@@ -64,7 +54,7 @@ class _Lanes:
         """How many numbers there are."""
         return self.value.type.count if isinstance(self.value.type, ir.VectorType) else 1
 
-    def _new(self, value: Any) -> Any:
+    def _new(self, value: Any) -> Self:
         return type(self)(self.builder, value)
 
     def _same(self, other: Any) -> Any:
@@ -153,7 +143,7 @@ def fma(a: Reals, b: Reals | float, c: Reals | float) -> Reals:
     """``a*b + c``, rounded once: one instruction where the processor has it, else slow, with the same bits."""
     builder, kind = a.builder, a.value.type
     name = "llvm.fma.f64" if a.width == 1 else f"llvm.fma.v{a.width}f64"
-    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), name)
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), name)  # type: ignore[no-untyped-call]
     return Reals(builder, builder.call(function, [a.value, a._same(b), a._same(c)]))  # noqa: SLF001
 
 
@@ -174,11 +164,23 @@ def look_up(name: str, table: NDArray[np.float64], i: Integers) -> list[Reals]:
     """
     builder, columns = i.builder, table.shape[1]
     start = builder.bitcast(_stored(builder, name, table), ir.VectorType(NUMBER, columns).as_pointer())
-    indices = [i.value] if i.width == 1 else [builder.extract_element(i.value, integer(k)) for k in range(WIDTH)]
+    indices = [i.value] if i.width == 1 else _through_memory(i)
     rows = [builder.load(builder.gep(start, [index]), align=8 * columns) for index in indices]
     if i.width == 1:
         return [Reals(builder, builder.extract_element(rows[0], integer(k))) for k in range(columns)]
     return [Reals(builder, vector) for vector in (_paired(builder, rows) if columns == 2 else _turned(builder, rows))]
+
+
+def _through_memory(i: Integers) -> list[Any]:
+    """Eight integers as single ones: from one kind of register to the other memory is the shorter way."""
+    builder = i.builder
+    slot = cgutils.alloca_once(builder, i.value.type)  # type: ignore[no-untyped-call]
+    builder.store(i.value, slot, align=8 * WIDTH)
+    # the compiler, who knows better, is not to know what lies there
+    kind = ir.FunctionType(ir.VoidType(), [slot.type])
+    builder.asm(kind, "", "r,~{memory}", [slot], side_effect=True)
+    start = builder.bitcast(slot, INTEGER.as_pointer())
+    return [builder.load(builder.gep(start, [integer(k)]), align=8) for k in range(WIDTH)]
 
 
 def _paired(builder: Any, rows: Sequence[Any]) -> list[Any]:
@@ -226,105 +228,6 @@ def _constant(single: Any, value: Any, width: int) -> Any:
     return ir.Constant(single, value) if width == 1 else ir.Constant(ir.VectorType(single, width), [value] * width)
 
 
-def instructions(write: Callable[..., Any], names: str, result: Any = types.none) -> Any:
-    """Make of a function that writes instructions one for compiled code.
-
-    Parameters
-    ----------
-    write : function
-        Gets the builder and an operand for each argument: `Reals` and `Integers` for numbers, an address for an array, and a
-        named tuple of such for a named tuple. Returns what ``result`` asks for: nothing, `Reals`, or several of them.
-    names : str
-        Of the arguments, with blanks between them.
-    result : type
-        As numba has it.
-    """
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        made = write(builder, *(_operand(context, builder, *one) for one in zip(signature.args, arguments, strict=True)))
-        if result == types.none:
-            return context.get_dummy_value()
-        return made.value if isinstance(made, Reals) else context.make_tuple(builder, result, [one.value for one in made])
-
-    def typed(_context: Any, *arguments: Any) -> Any:
-        return result(*map(types.unliteral, arguments)), generate
-
-    # numba wants to know the arguments by name
-    parameters = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ["context", *names.split()]]
-    typed.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    return intrinsic(typed)
-
-
-def _operand(context: Any, builder: Any, kind: Any, value: Any) -> Any:
-    if isinstance(kind, types.Array):
-        return make_array(kind)(context, builder, value).data  # type: ignore[no-untyped-call]
-    if isinstance(kind, types.BaseTuple):
-        members = [_operand(context, builder, *one) for one in zip(kind, cgutils.unpack_tuple(builder, value), strict=True)]
-        return kind.instance_class(*members)
-    if kind == types.float64:
-        return Reals(builder, value)
-    return Integers(builder, context.cast(builder, value, kind, types.int64))
-
-
-def aligned(n: int) -> NDArray[np.float64]:
-    """Allocate zeros that begin where a register's numbers lie in one line of the cache."""
-    memory = np.zeros(n + WIDTH)
-    first = -memory.ctypes.data // 8 % WIDTH
-    return memory[first : first + n]
-
-
 def integer(k: int) -> Any:
     """Write an integer as a constant."""
     return ir.Constant(INTEGER, k)
-
-
-def broadcast(builder: Any, number: Any) -> Any:
-    """Fill a register with a number."""
-    single = builder.insert_element(ir.Constant(ir.VectorType(NUMBER, WIDTH), ir.Undefined), number, integer(0))
-    return shuffle(builder, single, single, [0] * WIDTH)
-
-
-def row(builder: Any, start: Any, i: Any) -> Any:
-    """Address of a row of eight."""
-    return builder.gep(builder.bitcast(start, ir.VectorType(NUMBER, WIDTH).as_pointer()), [i])
-
-
-def loop(
-    builder: Any, start: Any, end: Any, values: list[Any], body: Callable[[Any, list[Any]], list[Any]], step: int = 1
-) -> list[Any]:
-    """Let `body` make new values of old ones for i from start to end; returns the last ones."""
-    before = builder.block
-    head, inside, after = (builder.append_basic_block(name) for name in ("head", "inside", "after"))
-    builder.branch(head)
-    builder.position_at_end(head)
-    i, states = builder.phi(INTEGER), [builder.phi(value.type) for value in values]
-    builder.cbranch(builder.icmp_signed("<", i, end), inside, after)
-    builder.position_at_end(inside)
-    following = body(i, states)
-    next_one, last = builder.add(i, integer(step)), builder.block
-    builder.branch(head)
-    i.add_incoming(start, before)
-    i.add_incoming(next_one, last)
-    for state, value, new in zip(states, values, following, strict=True):
-        state.add_incoming(value, before)
-        state.add_incoming(new, last)
-    builder.position_at_end(after)
-    return states
-
-
-def otherwise(mask: Any, usual: Sequence[Reals], rare: Callable[[], Sequence[Reals]]) -> list[Reals]:
-    """Give the usual numbers, or those that `rare` works out if a comparison holds, or does for any of eight."""
-    builder = usual[0].builder
-    if isinstance(mask.type, ir.VectorType):
-        bits = builder.bitcast(mask, ir.IntType(WIDTH))
-        mask = builder.icmp_unsigned("!=", bits, ir.Constant(bits.type, 0))
-    before = builder.block
-    with builder.if_then(mask, likely=False):
-        others, inside = rare(), builder.block
-    made = []
-    for one, other in zip(usual, others, strict=True):
-        value = builder.phi(one.value.type)
-        value.add_incoming(one.value, before)
-        value.add_incoming(other.value, inside)
-        made.append(Reals(builder, value))
-    return made

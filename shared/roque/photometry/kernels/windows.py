@@ -40,10 +40,11 @@ __all__ = [
     "any_bad",
     "calibrate_box",
     "cut_box",
+    "lay_words",
     "make_patch",
     "make_table",
     "place",
-    "place_words",
+    "point_at_words",
     "set_geometry",
     "set_kind",
     "set_marking",
@@ -130,12 +131,16 @@ def place(table: Table, window: int, plane: int, array: NDArray[Any] | None) -> 
     table[window, column : column + 4] = address, origin, ystep, xstep
 
 
-def place_words(table: Table, window: int, raw: RawWords) -> None:
-    """Enter where the raw words of a window are in memory; the caller keeps them alive."""
+def lay_words(table: Table, window: int, raw: RawWords) -> None:
+    """Enter how the raw words of a window lie among those of a frame, which `point_at_words` is for."""
     column = _PLANES + 4 * RAW
-    address = raw.words.__array_interface__["data"][0]
-    table[window, column : column + 4] = address, raw.first, raw.row_step, raw.column_step
+    table[window, column + _ORIGIN : column + 4] = raw.first, raw.row_step, raw.column_step
     table[window, _KIND] = WORDS_SWAPPED if raw.swapped else WORDS
+
+
+def point_at_words(table: Table, words: NDArray[np.uint16]) -> None:
+    """Enter where the words of a frame are in memory; the caller keeps them alive."""
+    table[:, _PLANES + 4 * RAW] = words.__array_interface__["data"][0]
 
 
 @kernel
