@@ -1,15 +1,14 @@
-"""A job in a worker's hands: claimed by one, kept by a heartbeat, answered once."""
+"""A job in a worker's hands: claimed by one, kept by a heartbeat (`roque.jobs.heartbeat`), answered once."""
 
 from __future__ import annotations
 
 import datetime as dt
 import errno
-import threading
 import traceback
 import zlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, Self, cast
+from typing import Any, cast
 from uuid import uuid4
 
 from sqlalchemy import Table, bindparam, exists, func, select, text, update
@@ -20,15 +19,11 @@ from roque.archive.models import Job, JobNeed
 from roque.errors import RoqueError, Superseded, Transient
 from roque.jobs.life import fail_row, send_again, wake_dependants
 from roque.jobs.outbox import clock
-from roque.telemetry import logger
 
-__all__ = ["HEARTBEAT", "LEASE", "TRIES", "Claim", "Heartbeat", "LostClaim", "claim", "describe", "fail", "finish", "renew"]
+__all__ = ["LEASE", "TRIES", "Claim", "LostClaim", "claim", "describe", "fail", "finish", "renew"]
 
 LEASE = dt.timedelta(seconds=15)
 """How long a claim holds without a renewal."""
-
-HEARTBEAT = dt.timedelta(seconds=5)
-"""Time between two renewals."""
 
 TRIES = 3
 """How often a job may end in an error that nobody foresaw."""
@@ -164,46 +159,6 @@ def renew(record: Record, held: Claim) -> bool:
             update(Job).where(*_mine(held)).values(lease_until=clock(session) + held.lease).returning(Job.id)
         ).all()
     return bool(found)
-
-
-class Heartbeat:
-    """Renews a claim from a thread while the body of the ``with`` works, however long that takes."""
-
-    lost = False
-    """Whether the claim was found to be lost: the work is for nothing."""
-
-    def __init__(self, record: Record, held: Claim, *, every: dt.timedelta = HEARTBEAT) -> None:
-        self._record, self._claim, self._every = record, held, every.total_seconds()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name=f"heartbeat-{held.id}", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def insist(self) -> None:
-        """Stop work that is for nothing.
-
-        Raises
-        ------
-        LostClaim
-            The claim was found to be lost.
-        """
-        if self.lost:
-            raise LostClaim(self._claim.id)
-
-    def _beat(self) -> None:
-        while not self._stop.wait(self._every):
-            try:
-                if not renew(self._record, self._claim):
-                    self.lost = True
-                    return
-            except Transient as error:  # the next beat may get through before the lease ends
-                logger.warning("lease_not_renewed", job=self._claim.id, error=str(error))
 
 
 def finish(record: Record, held: Claim, store: Callable[[Session], None], result: dict[str, Any]) -> None:

@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 from roque.archive import Record
 from roque.archive.products import ProductStore
 from roque.errors import Transient
-from roque.jobs.claims import Claim, Heartbeat, LostClaim, claim, describe, fail, finish
+from roque.jobs.claims import Claim, LostClaim, claim, describe, fail, finish
+from roque.jobs.heartbeat import Heartbeat
 from roque.jobs.kinds import Kind, Parameters, read_parameters
 from roque.settings import Settings
 from roque.telemetry import about, logger

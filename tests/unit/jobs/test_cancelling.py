@@ -13,7 +13,8 @@ from roque.archive.progress import run_state
 from roque.archive.recipes import store_recipe
 from roque.errors import BadInput, Conflict, NotFound
 from roque.jobs.cancelling import cancel_job, cancel_run, is_under_way
-from roque.jobs.claims import Heartbeat, LostClaim, claim, finish
+from roque.jobs.claims import LostClaim, claim, finish
+from roque.jobs.heartbeat import Heartbeat
 from roque.jobs.retries import retry_job, retry_run, submit_run
 
 NOW = dt.datetime(2026, 3, 15, 6, tzinfo=dt.UTC)

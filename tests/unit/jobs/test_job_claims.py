@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import errno
 import multiprocessing
+import os
 import sqlite3
 import threading
 import time
@@ -15,7 +16,9 @@ from sqlalchemy import select
 from roque.archive import Record
 from roque.archive.models import Job, Site
 from roque.errors import BadInput, Conflict, Transient, Unreachable
-from roque.jobs.claims import Heartbeat, LostClaim, claim, describe, fail, finish, renew
+from roque.jobs import heartbeat
+from roque.jobs.claims import LostClaim, claim, describe, fail, finish, renew
+from roque.jobs.heartbeat import Heartbeat
 from roque.jobs.kinds import Kind
 from roque.jobs.life import cancel, requeue_expired, submit, wake
 from roque.jobs.outbox import clock
@@ -188,10 +191,73 @@ def test_a_heartbeat_outlives_a_database_that_is_away_for_a_moment(record, monke
             raise asked[-1]
         return asked[-1]
 
-    monkeypatch.setattr("roque.jobs.claims.renew", renewed)
+    monkeypatch.setattr("roque.jobs.heartbeat.renew", renewed)
     with Heartbeat(record, held, every=dt.timedelta(milliseconds=5)):
         time.sleep(0.2)
     assert len(asked) == 3
+
+
+def heartbeats():
+    return [thread for thread in threading.enumerate() if thread.name == "heartbeat"]
+
+
+def test_one_thread_beats_for_every_job_of_a_process_and_each_in_its_own_time(record, monkeypatch):
+    slow, quick = (claim(record, put(record, name), "w") for name in "ab")
+    renewed = []
+    monkeypatch.setattr("roque.jobs.heartbeat.renew", lambda _, held: not renewed.append(held.id))
+    with Heartbeat(record, slow, every=dt.timedelta(seconds=60)):
+        time.sleep(0.05)  # by now the thread sleeps until the slow one is due
+        with Heartbeat(record, quick, every=dt.timedelta(milliseconds=20)):
+            time.sleep(0.2)
+            assert len(heartbeats()) == 1
+        ended = len(renewed)
+        time.sleep(0.1)
+    assert set(renewed) == {quick.id}
+    assert 3 <= ended <= 10
+    assert len(renewed) <= ended + 1  # that under way when the job ended
+
+
+def test_a_job_in_a_forked_process_has_a_heartbeat_of_its_own(record, monkeypatch):
+    held = claim(record, put(record), "w")
+    monkeypatch.setattr("roque.jobs.heartbeat.renew", lambda *_: True)
+    with Heartbeat(record, held):  # a thread that the fork leaves behind
+        child = os.fork()
+        if not child:
+            with Heartbeat(record, held):
+                os._exit(len(heartbeats()))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_error_that_nobody_foresaw_costs_one_job_its_heartbeat_and_the_next_has_it(record, monkeypatch):
+    asked = []
+
+    def renewed(_, held):
+        asked.append(held.id)
+        if len(asked) == 1:
+            raise ValueError("what is that?")
+        return True
+
+    monkeypatch.setattr("roque.jobs.heartbeat.renew", renewed)
+    one, two = (claim(record, put(record, name), "w") for name in "ab")
+    for held in (one, two):
+        with Heartbeat(record, held, every=dt.timedelta(milliseconds=5)):
+            time.sleep(0.1)
+    assert asked.count(one.id) == 1
+    assert asked.count(two.id) > 1
+
+
+def test_the_thread_of_heartbeats_ends_when_there_was_no_job_for_long_and_comes_back(record, monkeypatch):
+    monkeypatch.setattr("roque.jobs.heartbeat.LINGER_SECONDS", 0.05)
+    monkeypatch.setattr("roque.jobs.heartbeat._thread", heartbeat._Thread())
+    before = len(heartbeats())
+    for name in "ab":
+        with Heartbeat(record, claim(record, put(record, name), "w"), every=dt.timedelta(milliseconds=5)):
+            assert len(heartbeats()) == before + 1
+        end = time.monotonic() + 5
+        while len(heartbeats()) > before and time.monotonic() < end:
+            time.sleep(0.01)
+        assert len(heartbeats()) == before
 
 
 def test_bad_input_is_an_answer_with_file_place_and_remedy(record):
