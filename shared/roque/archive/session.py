@@ -12,17 +12,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import create_engine, event, text
+from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DisconnectionError
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.sql.functions import GenericFunction
 
 from roque.archive.troubles import typed
 from roque.errors import BadInput
 
-__all__ = ["Record", "insert_into", "record_address"]
+__all__ = ["Record", "insert_into", "not_lasting", "record_address"]
 
 BUSY_SECONDS = 30
 """How long SQLite waits for another process's write before it gives up."""
@@ -78,6 +80,7 @@ class Record:
             event.listen(self.engine, "checkin", _used)
             event.listen(self.engine, "checkout", _still_there)
         self._writer = self.engine.execution_options(roque_writes=True)
+        self._hasty = self._writer if self.is_sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @property
     def is_sqlite(self) -> bool:
@@ -105,6 +108,15 @@ class Record:
             if not lasting and not self.is_sqlite:
                 session.execute(text("SET LOCAL synchronous_commit TO off"))
             yield session
+
+    @contextmanager
+    def at_once(self) -> Iterator[Connection]:
+        """Give a connection for one statement that is a transaction of its own.
+
+        On PostgreSQL it goes there and back once, where a transaction goes three times and more: that is most of its price.
+        """
+        with typed(self.name), self._hasty.begin() as connection:
+            yield connection
 
     def close(self) -> None:
         """Close every connection."""
@@ -162,6 +174,22 @@ def _still_there(connection: Any, entry: ConnectionPoolEntry, _: Any) -> None:
 def insert_into(session: Session, table: type[DeclarativeBase]) -> Any:
     """Begin an INSERT that knows ON CONFLICT: of transactions at once that add the same row, all but one find it there."""
     return (postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert)(table)
+
+
+class not_lasting(GenericFunction[str]):  # noqa: N801 - in statements it reads as a function
+    """Among what a statement returns: says that its commit need not last, as `Record.writing` has it."""
+
+    inherit_cache = True
+
+
+@compiles(not_lasting)
+def _on_sqlite(*_: Any, **__: Any) -> str:
+    return "NULL"
+
+
+@compiles(not_lasting, "postgresql")
+def _on_postgresql(*_: Any, **__: Any) -> str:
+    return "set_config('synchronous_commit', 'off', true)"
 
 
 def _sqlite_connected(connection: sqlite3.Connection, _: Any) -> None:

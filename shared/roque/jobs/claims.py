@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import Any, cast
 from uuid import uuid4
 
-from sqlalchemy import Table, bindparam, exists, func, select, text, update
+from sqlalchemy import ColumnElement, Table, bindparam, exists, func, select, text, update
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from roque.archive import Record
 from roque.archive.models import Job, JobNeed
+from roque.archive.session import not_lasting
 from roque.errors import RoqueError, Superseded, Transient
 from roque.jobs.life import fail_row, send_again, wake_dependants
 from roque.jobs.outbox import clock
@@ -37,35 +39,43 @@ _WORLD = {
     if (code := getattr(errno, name, None)) is not None
 }
 
-# the two statements that every job needs are built once, on the bare tables: that is half their price
+# the statements that every job needs are built once, on the bare tables: that is half their price
 _JOB, _NEED = cast(Table, Job.__table__), cast(Table, JobNeed.__table__)
 _ASKED = select(_JOB.c.priority).where(_JOB.c.id == bindparam("asked")).scalar_subquery()
-_URGENT = (  # which goes before the one that is asked for, and nobody else is just taking
+_MORE_URGENT = (  # which goes before the one that is asked for
     select(_JOB.c.id)
     .where(
         text("job.state = 'queued' AND job.priority > 0"),  # as in the index
         _JOB.c.priority > _ASKED,
         _JOB.c.kind.in_(bindparam("instead", expanding=True)),
     )
-    .order_by(_JOB.c.priority.desc(), _JOB.c.queued_at, _JOB.c.id)
+    .correlate(None)
+)
+_URGENT = (  # and nobody else is just taking
+    _MORE_URGENT.order_by(_JOB.c.priority.desc(), _JOB.c.queued_at, _JOB.c.id)
     .limit(1)
     .with_for_update(skip_locked=True)
-    .correlate(None)
     .scalar_subquery()
 )
-_TAKE = (
-    update(_JOB)
-    .where(_JOB.c.id == func.coalesce(_URGENT, bindparam("asked")), _JOB.c.state == "queued")
-    .values(
+
+
+def _take(*which: ColumnElement[bool]) -> ReturningUpdate[Any]:
+    taken = update(_JOB).where(_JOB.c.state == "queued", *which)
+    return taken.values(
         state="running",
         claim_token=bindparam("token"),
         lease_until=bindparam("until"),
         attempts=_JOB.c.attempts + 1,
         worker=bindparam("who"),
         started_at=bindparam("now"),
+    ).returning(
+        *(_JOB.c[name] for name in ["id", "kind", "key", "parameters", "run_id", "reduction_id", "trace", "attempts"]),
+        not_lasting(),  # a claim that a crash of the server takes back is lost: the answer is refused, the job sent again
     )
-    .returning(*(_JOB.c[name] for name in ["id", "kind", "key", "parameters", "run_id", "reduction_id", "trace", "attempts"]))
-)
+
+
+_TAKE_ASKED = _take(_JOB.c.id == bindparam("asked"), ~exists(_MORE_URGENT))
+_TAKE_URGENT = _take(_JOB.c.id == func.coalesce(_URGENT, bindparam("asked")))
 _FINISH = (
     update(_JOB)
     .where(_JOB.c.id == bindparam("mine"), _JOB.c.claim_token == bindparam("token"), _JOB.c.state == "running")
@@ -128,13 +138,16 @@ def claim(
         None: there is no such job, or it is not to be done now. The message that led here has no more to say.
     """
     token = str(uuid4())
-    # a claim that a crash of the server takes back is a claim lost: the answer is refused, and the job is sent again
-    with record.writing(lasting=False) as session:
-        now = clock(session)
-        what = {"asked": job_id, "instead": list(instead), "token": token, "until": now + lease, "who": worker, "now": now}
-        row = session.execute(_TAKE, what).one_or_none()
-        if row is not None and row.id != job_id:
-            send_again(session, now, job_id)
+    what = {"asked": job_id, "instead": list(instead), "token": token, "who": worker}
+    with record.at_once() as connection:  # as most are
+        now = clock(connection)
+        row = connection.execute(_TAKE_ASKED, {**what, "until": now + lease, "now": now}).one_or_none()
+    if row is None:  # there is nothing to do, or something else before it
+        with record.writing() as session:
+            now = clock(session)
+            row = session.execute(_TAKE_URGENT, {**what, "until": now + lease, "now": now}).one_or_none()
+            if row is not None and row.id != job_id:
+                send_again(session, now, job_id)
     if row is None:
         return None
     return Claim(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Pool, delete, func, insert, select
+from sqlalchemy import Connection, Pool, delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from roque.archive.models import Outbox
@@ -25,12 +25,12 @@ _told: WeakKeyDictionary[Pool, tuple[dt.datetime, float]] = WeakKeyDictionary()
 _ASK = select(func.clock_timestamp())
 
 
-def clock(session: Session) -> dt.datetime:
+def clock(session: Session | Connection) -> dt.datetime:
     """Time that all who share the record agree on: that of the database server, or of this machine for a file.
 
     A process asks the server every few seconds, and counts them itself in between.
     """
-    bind = session.get_bind()
+    bind = session.get_bind() if isinstance(session, Session) else session
     if bind.dialect.name != "postgresql":
         return dt.datetime.now(dt.UTC)
     told, when = _told.get(bind.engine.pool, (None, 0.0))

@@ -12,7 +12,7 @@ import traceback
 
 import psycopg
 import pytest
-from sqlalchemy import exc, select, text
+from sqlalchemy import exc, insert, select, text
 from sqlalchemy.engine import make_url
 
 from roque.archive import Record
@@ -177,6 +177,23 @@ def test_a_connection_that_is_cut_in_mid_transaction_is_no_loss(server_record, r
                 session.execute(text("SELECT 1"))
             elif how == "copy":
                 insert_measurements(session, dt.date(2024, 5, 1), reduction, rows)
+
+    with pytest.raises(Transient):
+        work(cut=True)
+    work(cut=False)
+    other.close()
+    with server_record.reading() as session:
+        assert len(session.scalars(select(Night)).all()) == 2
+
+
+def test_a_connection_that_is_cut_before_a_statement_at_once_is_opened_again(server_record, reduction):
+    other = Record(server_record.engine.url.render_as_string(hide_password=False))
+
+    def work(*, cut):
+        with other.at_once() as connection:
+            if cut:
+                stop_others(server_record)
+            connection.execute(insert(Night).values(date=dt.date(2000, 1, 1)))
 
     with pytest.raises(Transient):
         work(cut=True)

@@ -1,0 +1,93 @@
+"""Claims on PostgreSQL: a statement that commits itself takes the job that was asked for, a transaction any other."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from sqlalchemy import select, text
+
+from roque.archive import Record
+from roque.archive.models import Job, Outbox
+from roque.archive.schema import upgrade
+from roque.archive.session import not_lasting
+from roque.jobs.claims import claim, finish
+from roque.jobs.kinds import Kind
+from roque.jobs.life import submit
+
+MINE = ["export_reduction"]
+
+
+@pytest.fixture(scope="module")
+def tables(servers):
+    with servers.new_database() as url:
+        record = Record(url)
+        upgrade(record)
+        yield record
+        record.close()
+
+
+@pytest.fixture
+def record(tables):
+    yield tables
+    with tables.writing() as session:
+        session.execute(text("TRUNCATE job, outbox RESTART IDENTITY CASCADE"))
+
+
+def put(record, number, priority=0):
+    with record.writing() as session:
+        parameters = {"reduction_id": number}
+        return submit(session, Kind.EXPORT_REDUCTION, parameters, key_inputs=number, priority=priority).id
+
+
+def test_of_many_threads_one_gets_each_job(record):
+    jobs = [put(record, number, priority=2 * (number % 3 == 0)) for number in range(30)]
+    got: list[str] = []
+    start = threading.Barrier(6)
+
+    def work():
+        start.wait()
+        for asked in jobs:
+            if (held := claim(record, asked, "w", instead=MINE)) is not None:
+                got.append(held.id)
+                finish(record, held, lambda _: None, {})
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(got) == len(set(got))
+    assert set(got) >= {jobs[number] for number in range(0, 30, 3)}
+    with record.reading() as session:
+        messages = session.scalars(select(Outbox.job_id).order_by(Outbox.id)).all()[len(jobs) :]
+    assert set(jobs) - set(got) <= set(messages)  # what was left for the sake of another was sent again
+
+
+def test_a_more_urgent_job_that_somebody_is_just_taking_stops_nobody(record):
+    asked, urgent = put(record, 1), put(record, 2, priority=2)
+    with record.writing() as session:
+        session.execute(select(Job).where(Job.id == urgent).with_for_update())
+        held = claim(record, asked, "w", instead=MINE)
+    assert held is not None
+    assert held.id == asked
+
+
+def test_a_claim_need_not_last_and_what_follows_on_its_connection_does(record):
+    with record.at_once() as connection:
+        assert connection.scalar(select(not_lasting())) == "off"
+    held = claim(record, put(record, 1), "w")
+    assert held is not None
+    with record.writing() as session:
+        assert session.scalar(text("SHOW synchronous_commit")) == "on"
+        session.execute(text("UPDATE job SET state = 'cancelled'"))
+        session.rollback()  # a transaction again
+    finish(record, held, lambda _: None, {})
+
+
+def test_a_statement_at_once_is_committed_at_once(record):
+    one = put(record, 1)
+    with record.at_once() as connection:
+        connection.execute(text("UPDATE job SET worker = 'w'"))
+        with record.reading() as session:
+            assert session.scalar(select(Job.worker).where(Job.id == one)) == "w"
