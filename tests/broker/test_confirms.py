@@ -102,6 +102,18 @@ def test_events_are_json_with_a_version_under_their_names(post, wait):
     assert message.delivery_info["routing_key"] == "run.registered"
 
 
+def test_the_message_of_a_job_lasts_names_it_and_carries_no_more_than_celery_reads(post, wait):
+    (job,) = post.submit(1)
+    with post.relay():
+        wait(lambda: post.unsent() == 0)
+    with Connection(post.broker) as connection:
+        message = job_queue("exporter")(connection.default_channel).get(no_ack=True)
+    assert message.payload == [[{"v": 1, "job": job}], {}, {}]
+    message.headers.pop("x-delivery-count", None)
+    assert message.headers == {"lang": "py", "task": "roque.job", "id": job, "root_id": job}
+    assert (message.properties["correlation_id"], message.properties["delivery_mode"]) == (job, 2)
+
+
 def test_a_deleted_queue_is_declared_again_and_the_message_sent(post, wait):
     with post.relay():
         post.submit(1)

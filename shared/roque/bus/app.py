@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from celery import Celery
+from kombu.messaging import Producer
 
 from roque.bus.topology import JOBS, SERVICES, job_queue
 from roque.jobs.outbox import SCHEMA
 
-__all__ = ["JOB_TASK", "is_memory", "make_app", "read_message"]
+__all__ = ["JOB_TASK", "is_memory", "make_app", "read_message", "send_job"]
 
 JOB_TASK = "roque.job"
 """Name of the one task; its message carries ``{"v": 1, "job": ID}``."""
@@ -79,6 +80,33 @@ def make_app(broker: str, do: Callable[[str], None]) -> Celery:
         do(read_message(message))
 
     return app
+
+
+def send_job(producer: Producer, service: str, job: str, message: dict[str, Any], **how: Any) -> None:
+    """Send the message of a job to the queue of its service, which is declared.
+
+    It has what Celery's worker reads and no more. `Celery.send_task` would add what the job looks like, who sent it and what
+    the queue is, for three times the price.
+
+    Parameters
+    ----------
+    producer : Producer
+    service, job : str
+    message : dict
+        What `read_message` reads.
+    **how
+        Passed on to `Producer.publish`.
+    """
+    producer.publish(
+        ((message,), {}, {}),
+        exchange=JOBS.name,
+        routing_key=f"job.{service}",
+        headers={"lang": "py", "task": JOB_TASK, "id": job, "root_id": job},
+        correlation_id=job,
+        serializer="json",
+        delivery_mode=2,
+        **how,
+    )
 
 
 def read_message(message: Any) -> str:

@@ -20,10 +20,10 @@ from sqlalchemy.orm import Session
 from roque.archive import Record
 from roque.archive.models import Job, Outbox
 from roque.archive.news import News
-from roque.bus.app import JOB_TASK, is_memory
+from roque.bus.app import is_memory, send_job
 from roque.bus.confirms import Confirms
 from roque.bus.letters import DeadLetters, send_again
-from roque.bus.topology import EVENTS, SERVICES, declare, job_queue
+from roque.bus.topology import EVENTS, SERVICES, declare
 from roque.errors import BadInput, Transient, Unreachable
 from roque.jobs.letters import REPLAY
 from roque.jobs.life import resend_all
@@ -164,12 +164,11 @@ class Relay:
     def _publish(self, session: Session, producer: Producer, confirms: Confirms, row: Row[Any]) -> None:
         area, _, service = row.topic.partition(".")
         if area == "job" and service in SERVICES:
-            queue = job_queue(service).name
-            send = partial(self._app.send_task, JOB_TASK, (row.payload,), task_id=row.job_id, queue=queue)
+            send = partial(send_job, producer, service, row.job_id, row.payload)
             if self._memory:
-                send(producer=producer, retry=False)
+                send()
             else:
-                confirms.publish(str(row.id), partial(send, producer=producer, retry=False, mandatory=True))
+                confirms.publish(str(row.id), partial(send, mandatory=True))
         elif row.topic == REPLAY and not self._memory:
             send_again(session, row.payload.get("letter"), producer, partial(confirms.publish, str(row.id)))
         elif not self._memory:
