@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from celery.concurrency import asynpool, prefork
@@ -24,7 +25,19 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
         message.reject()
 
 
+class _Worker(asynpool.Worker):  # type: ignore[misc]
+    def _ensure_messages_consumed(self, completed: int) -> bool:
+        # a process that has done its share stays until the parent knows of its last job, which takes a millisecond: Celery
+        # itself would ask, sleep for 0.1 s and ask again, while no process works
+        end = time.monotonic() + 0.1
+        while self.on_ready_counter and self.on_ready_counter.value < completed and time.monotonic() < end:
+            time.sleep(0.001)
+        return bool(super()._ensure_messages_consumed(completed))
+
+
 class _Pool(asynpool.AsynPool):  # type: ignore[misc]
+    Worker = _Worker
+
     def _event_process_exit(self, hub: Any, process: Any) -> None:
         # told by the end of a pipe, which comes a moment before the process can be waited for: Celery itself would find it
         # alive, and look again only after 5 s
