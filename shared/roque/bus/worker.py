@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import gc
 import os
 import secrets
 import signal
@@ -132,6 +133,8 @@ def serve_jobs(settings: Settings, services: Sequence[str], handlers: Mapping[Ki
         _stop_on_signals()
         if stop.is_set():  # asked before that
             return 0
+        gc.collect()
+        gc.freeze()  # what is there by now stays: to look at it again holds jobs up, and gives each process a copy of its own
         with relay, watchdog:
             worker.start()
     logger.info("stopped")
