@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from enum import StrEnum
+from functools import cache
 from typing import Any, Self, get_type_hints
 
 from roque.errors import BadInput
@@ -45,7 +46,7 @@ class Parameters:
         BadInput
             A parameter is missing, unknown, or not of its type; the message names it.
         """
-        kinds = get_type_hints(cls)
+        kinds = _types(cls)
         for name in given:
             if name not in kinds:
                 raise BadInput(f"a job of this kind has no parameter '{name}'", place=f"{cls.__name__}", remedy=_AGAIN)
@@ -69,6 +70,7 @@ class Parameters:
         return asdict(self)
 
 
+_types: Callable[[Any], dict[str, Any]] = cache(get_type_hints)
 _AGAIN = "the job was written by another version of roque: bring both to the same one"
 
 
