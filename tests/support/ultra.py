@@ -131,6 +131,7 @@ def golden_stars(golden: Path, path: Path, frames: int, minute: int) -> int:
             place = (number % (len(data) // size)) * size
             second, tick = divmod(500_000 * number, 10**7)
             stamp = stamp2(number + 1, GOLDEN_SECOND + 60 * minute + second, tick, words=13)
-            file.write(stamp + data[place + len(stamp) : place + size])
+            # the first word says whether the blue CCD was read out
+            file.write(data[place : place + 4] + stamp[4:] + data[place + len(stamp) : place + size])
     path.with_suffix(".xml").write_bytes(xml)
     return size
