@@ -71,4 +71,7 @@ def main() -> None:
     """Run the command and leave with its exit status."""
     # imports make many objects and no garbage: looking for it between them is a tenth of a short command's time
     gc.set_threshold(100_000, 20, 20)
-    cli.main(prog_name="roque")
+    try:
+        cli.main(prog_name="roque")
+    finally:
+        gc.freeze()  # nor is the end of the process the time to look through all of them: the operating system takes them back
