@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain, islice
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, islice, takewhile
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from services.cli.hcam.command import Tell, hcam_command
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["reduce"]
 
-_RANGE = 500  # frames measured before their rows are written
+_RANGE = 512  # frames measured before their rows are written
 
 
 def _with_images(values: Values) -> bool:
@@ -88,17 +90,35 @@ def reduce(values: Values, tell: Tell) -> None:
         reduce_file=file.lines,
         offset=recipe.general.toffset,
     )
+    stop = Event()
     with open_run(values) as source:
-        write_log(values["log"], _rows(values, file, reducer, source, tell), apertures, header)
+        rows = _rows(file, reducer, _until(stop, _frames(values, source, tell)), tell)
+        write_log(values["log"], _ahead(rows, stop), apertures, header)
     tell.made(values["log"])
 
 
-def _rows(values: Values, file: ReduceFile, reducer: Reducer, source: FrameSource, tell: Tell) -> Iterator[Measurements]:
+def _ahead(rows: Iterator[Measurements], stop: Event) -> Iterator[Measurements]:
+    """Have the next rows measured by a thread while the last ones are written; an interrupt ends the reading of frames."""
+    with ThreadPoolExecutor(1, thread_name_prefix="reduce") as thread:
+        try:
+            following = thread.submit(next, rows, None)
+            while (some := following.result()) is not None:
+                following = thread.submit(next, rows, None)
+                yield some
+        finally:
+            stop.set()
+
+
+def _until(stop: Event, frames: Iterator[Frame]) -> Iterator[Frame]:
+    return takewhile(lambda _: not stop.is_set(), frames)
+
+
+def _rows(file: ReduceFile, reducer: Reducer, frames: Iterator[Frame], tell: Tell) -> Iterator[Measurements]:
     """Measure range after range, and give the rows in the order in which the HiPERCAM pipeline writes them."""
     from roque.lightcurves.groups import by_ccd
 
     together = file.integer("general", "ngroup") if file.integer("general", "ncpu") > 1 else 0
-    frames, state = _frames(values, source, tell), None
+    state = None
     for frame in frames:
         # one by one as they are read: a range of large windows would fill the memory
         some = chain((frame,), islice(frames, (together or _RANGE) - 1))

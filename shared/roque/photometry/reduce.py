@@ -30,7 +30,7 @@ from roque.photometry.state import CcdState, State, first_state
 
 __all__ = ["Reducer"]
 
-_CHUNK = 256  # frames whose rows are collected together
+_CHUNK = 512  # frames whose rows are collected together
 _LEAST_BOX, _ADVISED_BOX = 3, 5  # of the half width of fits, in binnings
 
 
