@@ -7,20 +7,22 @@ import select
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, event, text
+from sqlalchemy import create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.sql.expression import UpdateBase
 from sqlalchemy.sql.functions import GenericFunction
 
+from roque.archive.direct import execute_directly
 from roque.archive.troubles import typed
 from roque.errors import BadInput
 
@@ -80,7 +82,6 @@ class Record:
             event.listen(self.engine, "checkin", _used)
             event.listen(self.engine, "checkout", _still_there)
         self._writer = self.engine.execution_options(roque_writes=True)
-        self._hasty = self._writer if self.is_sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @property
     def is_sqlite(self) -> bool:
@@ -109,14 +110,16 @@ class Record:
                 session.execute(text("SET LOCAL synchronous_commit TO off"))
             yield session
 
-    @contextmanager
-    def at_once(self) -> Iterator[Connection]:
-        """Give a connection for one statement that is a transaction of its own.
+    def at_once(self, statement: UpdateBase, parameters: Mapping[str, Any]) -> Any:
+        """Execute one statement that is a transaction of its own, and give the row that it returns; None if it returns none.
 
-        On PostgreSQL it goes there and back once, where a transaction goes three times and more: that is most of its price.
+        PostgreSQL is asked once, and by its driver, where a transaction of a session asks three times and more: it takes a
+        third of the time. Parameters are texts, numbers and times with their zone, none of them a list.
         """
-        with typed(self.name), self._hasty.begin() as connection:
-            yield connection
+        if not self.is_sqlite:
+            return execute_directly(self.engine, self.name, statement, parameters)
+        with typed(self.name), self._writer.begin() as connection:
+            return connection.execute(statement, parameters).one_or_none()
 
     def close(self) -> None:
         """Close every connection."""

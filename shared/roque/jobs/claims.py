@@ -8,10 +8,11 @@ import traceback
 import zlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, cast
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Table, bindparam, exists, func, select, text, update
+from sqlalchemy import ColumnElement, Select, Table, bindparam, exists, false, func, or_, select, text, update
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate
 
@@ -20,7 +21,7 @@ from roque.archive.models import Job, JobNeed
 from roque.archive.session import not_lasting
 from roque.errors import RoqueError, Superseded, Transient
 from roque.jobs.life import fail_row, send_again, wake_dependants
-from roque.jobs.outbox import clock
+from roque.jobs.outbox import clock, clock_of
 
 __all__ = ["LEASE", "TRIES", "Claim", "LostClaim", "claim", "describe", "fail", "finish", "renew"]
 
@@ -42,21 +43,11 @@ _WORLD = {
 # the statements that every job needs are built once, on the bare tables: that is half their price
 _JOB, _NEED = cast(Table, Job.__table__), cast(Table, JobNeed.__table__)
 _ASKED = select(_JOB.c.priority).where(_JOB.c.id == bindparam("asked")).scalar_subquery()
-_MORE_URGENT = (  # which goes before the one that is asked for
-    select(_JOB.c.id)
-    .where(
-        text("job.state = 'queued' AND job.priority > 0"),  # as in the index
-        _JOB.c.priority > _ASKED,
-        _JOB.c.kind.in_(bindparam("instead", expanding=True)),
-    )
-    .correlate(None)
-)
-_URGENT = (  # and nobody else is just taking
-    _MORE_URGENT.order_by(_JOB.c.priority.desc(), _JOB.c.queued_at, _JOB.c.id)
-    .limit(1)
-    .with_for_update(skip_locked=True)
-    .scalar_subquery()
-)
+
+
+def _more_urgent(kinds: ColumnElement[bool]) -> Select[tuple[str]]:
+    waiting = text("job.state = 'queued' AND job.priority > 0")  # as in the index
+    return select(_JOB.c.id).where(waiting, _JOB.c.priority > _ASKED, kinds).correlate(None)
 
 
 def _take(*which: ColumnElement[bool]) -> ReturningUpdate[Any]:
@@ -74,7 +65,19 @@ def _take(*which: ColumnElement[bool]) -> ReturningUpdate[Any]:
     )
 
 
-_TAKE_ASKED = _take(_JOB.c.id == bindparam("asked"), ~exists(_MORE_URGENT))
+@cache
+def _take_asked(instead: tuple[str, ...]) -> ReturningUpdate[Any]:
+    kinds = or_(false(), *(_JOB.c.kind == kind for kind in instead))
+    return _take(_JOB.c.id == bindparam("asked"), ~exists(_more_urgent(kinds)))
+
+
+_URGENT = (  # what goes before the one that is asked for, and nobody else is just taking
+    _more_urgent(_JOB.c.kind.in_(bindparam("instead", expanding=True)))
+    .order_by(_JOB.c.priority.desc(), _JOB.c.queued_at, _JOB.c.id)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+    .scalar_subquery()
+)
 _TAKE_URGENT = _take(_JOB.c.id == func.coalesce(_URGENT, bindparam("asked")))
 _FINISH = (
     update(_JOB)
@@ -138,14 +141,12 @@ def claim(
         None: there is no such job, or it is not to be done now. The message that led here has no more to say.
     """
     token = str(uuid4())
-    what = {"asked": job_id, "instead": list(instead), "token": token, "who": worker}
-    with record.at_once() as connection:  # as most are
-        now = clock(connection)
-        row = connection.execute(_TAKE_ASKED, {**what, "until": now + lease, "now": now}).one_or_none()
+    now = clock_of(record)
+    what = {"asked": job_id, "token": token, "until": now + lease, "who": worker, "now": now}
+    row = record.at_once(_take_asked(tuple(instead)), what)  # which does, mostly
     if row is None:  # there is nothing to do, or something else before it
         with record.writing() as session:
-            now = clock(session)
-            row = session.execute(_TAKE_URGENT, {**what, "until": now + lease, "now": now}).one_or_none()
+            row = session.execute(_TAKE_URGENT, {**what, "instead": list(instead)}).one_or_none()
             if row is not None and row.id != job_id:
                 send_again(session, now, job_id)
     if row is None:

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Pool, delete, func, insert, select
+from sqlalchemy import Engine, Pool, delete, func, insert, select
 from sqlalchemy.orm import Session
 
+from roque.archive import Record
 from roque.archive.models import Outbox
 
-__all__ = ["SCHEMA", "clock", "emit", "emit_work", "sweep_outbox"]
+__all__ = ["SCHEMA", "clock", "clock_of", "emit", "emit_work", "sweep_outbox"]
 
 SCHEMA = 1
 """Version of the form of every message."""
@@ -25,19 +26,34 @@ _told: WeakKeyDictionary[Pool, tuple[dt.datetime, float]] = WeakKeyDictionary()
 _ASK = select(func.clock_timestamp())
 
 
-def clock(session: Session | Connection) -> dt.datetime:
+def clock(session: Session) -> dt.datetime:
     """Time that all who share the record agree on: that of the database server, or of this machine for a file.
 
     A process asks the server every few seconds, and counts them itself in between.
     """
-    bind = session.get_bind() if isinstance(session, Session) else session
-    if bind.dialect.name != "postgresql":
+    engine = session.get_bind().engine
+    now = _known(engine)
+    if now is None:
+        now = session.scalars(_ASK).one().astimezone(dt.UTC)
+        _told[engine.pool] = now, _counted()
+    return now
+
+
+def clock_of(record: Record) -> dt.datetime:
+    """Give the same time to who has no session."""
+    now = _known(record.engine)
+    if now is None:
+        with record.reading() as session:
+            now = clock(session)
+    return now
+
+
+def _known(engine: Engine) -> dt.datetime | None:
+    if engine.dialect.name != "postgresql":
         return dt.datetime.now(dt.UTC)
-    told, when = _told.get(bind.engine.pool, (None, 0.0))
-    if told is None or _counted() - when > TOLD_SECONDS:
-        told, when = session.scalars(_ASK).one().astimezone(dt.UTC), _counted()
-        _told[bind.engine.pool] = told, when
-    return told + dt.timedelta(seconds=_counted() - when)
+    told, when = _told.get(engine.pool, (None, 0.0))
+    passed = _counted() - when
+    return None if told is None or passed > TOLD_SECONDS else told + dt.timedelta(seconds=passed)
 
 
 def _counted() -> float:

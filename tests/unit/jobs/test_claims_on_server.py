@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import bindparam, select, text, update
 
 from roque.archive import Record
 from roque.archive.models import Job, Outbox
@@ -74,10 +74,10 @@ def test_a_more_urgent_job_that_somebody_is_just_taking_stops_nobody(record):
 
 
 def test_a_claim_need_not_last_and_what_follows_on_its_connection_does(record):
-    with record.at_once() as connection:
-        assert connection.scalar(select(not_lasting())) == "off"
-    held = claim(record, put(record, 1), "w")
-    assert held is not None
+    one = put(record, 1)
+    assert record.at_once(update(Job).values(worker="x").returning(not_lasting().label("it")), {}).it == "off"
+    held = claim(record, one, "w")
+    assert (held.id, held.kind, held.parameters, held.attempt) == (one, "export_reduction", {"reduction_id": 1}, 1)
     with record.writing() as session:
         assert session.scalar(text("SHOW synchronous_commit")) == "on"
         session.execute(text("UPDATE job SET state = 'cancelled'"))
@@ -85,9 +85,10 @@ def test_a_claim_need_not_last_and_what_follows_on_its_connection_does(record):
     finish(record, held, lambda _: None, {})
 
 
-def test_a_statement_at_once_is_committed_at_once(record):
+def test_a_statement_at_once_is_committed_and_gives_its_row_or_none(record):
     one = put(record, 1)
-    with record.at_once() as connection:
-        connection.execute(text("UPDATE job SET worker = 'w'"))
-        with record.reading() as session:
-            assert session.scalar(select(Job.worker).where(Job.id == one)) == "w"
+    statement = update(Job).where(Job.id == bindparam("which")).values(worker="w").returning(Job.id, Job.worker)
+    assert tuple(record.at_once(statement, {"which": one})) == (one, "w")
+    assert record.at_once(statement, {"which": "another"}) is None
+    with record.reading() as session:
+        assert session.scalar(select(Job.worker)) == "w"

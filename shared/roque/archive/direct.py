@@ -1,0 +1,52 @@
+"""Single statements for PostgreSQL, handed to its driver as they are: for those that every job needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Engine
+from sqlalchemy.sql.expression import UpdateBase
+
+from roque.archive.troubles import server_trouble, typed
+
+__all__ = ["execute_directly"]
+
+_texts: WeakKeyDictionary[UpdateBase, tuple[str, dict[str, Any]]] = WeakKeyDictionary()
+
+
+def execute_directly(engine: Engine, name: str, statement: UpdateBase, parameters: Mapping[str, Any]) -> Any:
+    """Execute a statement that is a transaction of its own, once there and back; see `roque.archive.Record.at_once`.
+
+    Raises
+    ------
+    Transient
+        Trying again is safe.
+    """
+    from psycopg import Error  # noqa: PLC0415 - the laptop's record does without
+    from psycopg.rows import namedtuple_row  # noqa: PLC0415
+
+    text, given = _text(engine, statement)
+    with typed(name):
+        held = engine.raw_connection()
+    try:
+        connection: Any = held.driver_connection
+        connection.autocommit = True
+        row = connection.cursor(row_factory=namedtuple_row).execute(text, {**given, **parameters}).fetchone()
+        connection.autocommit = False
+    except BaseException as error:
+        held.invalidate()  # whatever state it is in
+        trouble = server_trouble(error, name) if isinstance(error, Error) else None
+        if trouble is None:
+            raise
+        raise trouble from error
+    held.close()
+    return row
+
+
+def _text(engine: Engine, statement: UpdateBase) -> tuple[str, dict[str, Any]]:
+    if statement not in _texts:
+        compiled = statement.compile(engine)
+        _texts[statement] = str(compiled), dict(compiled.params)
+    return _texts[statement]
