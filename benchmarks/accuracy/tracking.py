@@ -110,17 +110,19 @@ STORIES: dict[str, Callable[[RNG], Story]] = {
 
 
 def place_stars(rng: RNG, number: int) -> np.ndarray:
-    """x, y, counts of each star, brightest first; some lie outside the window and come in with a drift."""
+    """x, y, counts of each star, brightest first; some lie outside the window and come in with a drift, but two well inside."""
     margin = 150.0
     most = int(number * (1.0 + 2.0 * margin / GEOMETRY.nx) * (1.0 + 2.0 * margin / GEOMETRY.ny)) if number > 2 else number
     low, high = (-margin, margin) if number > 2 else (60.0, -60.0)
-    stars: list[tuple[float, float]] = []
-    while len(stars) < most:
-        x, y = rng.uniform(low, GEOMETRY.nx + high), rng.uniform(low, GEOMETRY.ny + high)
-        if all(np.hypot(x - a, y - b) > 2.5 * FWHM for a, b in stars):
-            stars.append((x, y))
-    counts = 10.0 ** rng.uniform(3.5, 5.3, most)
-    return np.column_stack([np.array(stars), np.sort(counts)[::-1]])
+    counts = np.sort(10.0 ** rng.uniform(3.5, 5.3, most))[::-1]
+    while True:
+        stars: list[tuple[float, float]] = []
+        while len(stars) < most:
+            x, y = rng.uniform(low, GEOMETRY.nx + high), rng.uniform(low, GEOMETRY.ny + high)
+            if all(np.hypot(x - a, y - b) > 2.5 * FWHM for a, b in stars):
+                stars.append((x, y))
+        if sum(30.0 < x < GEOMETRY.nx - 30.0 and 30.0 < y < GEOMETRY.ny - 30.0 for x, y in stars) > 1:
+            return np.column_stack([np.array(stars), counts])
 
 
 def frames(rng: RNG, stars: np.ndarray, story: Story) -> Iterator[Frame]:
