@@ -186,7 +186,10 @@ def eclipses(fields: int) -> dict[str, tuple[float, float, float]]:
         rng = np.random.default_rng([9, seed])
         stars, story = place_stars(rng, 6), eclipse(rng)
         inside = np.flatnonzero((np.abs(stars[:, 0] - 160.0) < 110.0) & (np.abs(stars[:, 1] - 130.0) < 90.0))
-        target = int(inside[-1])
+        # without neighbours, whose light in the annulus of the sky would be missing from the star
+        apart = np.hypot(*(stars[:, :2] - stars[inside[-1], :2]).T)
+        target = int((apart[: inside[-1]] > 45.0).sum())
+        stars = stars[(apart == 0.0) | (apart > 45.0)]
         stars[target, 2] = 8000.0
         story.dying = {target: story.dying[-1]}
         for name, rows in reduce_both(rng, stars, story, target=target).items():
