@@ -89,7 +89,8 @@ def reductions(folder: Path, other: Program | None, kind: str, frames: int, peer
             note(f"{NAMES[kind]}: the HiPERCAM pipeline")
             reduce_call(other, folder, kind, 2)
             # fixed apertures take so little that its start, of several seconds, would hide them
-            theirs = rate(other, folder, kind, min(frames, 5 * peer_frames) if kind == "fixed" else peer_frames, 2)
+            peer_frames = min(frames, 5 * peer_frames) if kind == "fixed" else peer_frames
+            theirs = rate(other, folder, kind, peer_frames, 2)
             again = rate(ROQUE, folder, kind, frames)
             ours = Rate(max(ours.wall, again.wall), max(ours.processor, again.processor), min(ours.start, again.start))
     yield Figure(f"{NAMES[kind]}, one core", ours.wall, "frames/s")

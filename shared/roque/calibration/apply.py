@@ -155,6 +155,11 @@ class Calibrator:
             self._planes[key] = made
         return made
 
+    @property
+    def takes_overscan(self) -> bool:
+        """Whether `overscan` ever gives a level."""
+        return self._overscan is not None
+
     def overscan(self, ccd_name: str, ccd: CCD, window_label: str) -> Floats | None:
         """Level of the amplifier to subtract from the raw counts of a window, shape (ny, nx); None: nothing."""
         return None if self._overscan is None else self._overscan.level(ccd_name, ccd, window_label)

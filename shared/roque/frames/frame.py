@@ -23,7 +23,7 @@ class CCD:
 
     Parameters
     ----------
-    windows : dict of str to Window
+    windows : mapping of str to Window
         By label; the order is the order in the data.
     nxtot, nytot : int
         Size of the chip, unbinned pixels.
@@ -41,7 +41,7 @@ class CCD:
         Other keywords of the CCD.
     """
 
-    windows: dict[str, Window]
+    windows: Mapping[str, Window]
     nxtot: int
     nytot: int
     nxpad: int = 0

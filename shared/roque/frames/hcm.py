@@ -131,16 +131,17 @@ def _read(path: str | os.PathLike[str], name: str | None, *, with_pixels: bool) 
         first = next(hdus)
         header = {k: v for k, v in first.header.items() if k not in _STRUCTURE}
         ccds: dict[str, CCD] = {}
+        windows: dict[str, Window] = {}  # of the CCD that is read
         announced: dict[str, Any] = {}
         last = ""
         for hdu in _images(first, hdus):
             label = str(hdu.header.get("CCD", "1"))
             if label not in ccds:
-                ccds[label] = _ccd(file, hdu)
+                windows = {}
+                ccds[label] = replace(_ccd(file, hdu), windows=windows)
                 announced[label] = hdu.header.get("NUMWIN")
             elif label != last:
                 raise _wrong(f"the windows of CCD {label} do not stand together", file, hdu)
-            windows = ccds[label].windows
             window_label = str(hdu.header.get("WINDOW", len(windows) + 1))
             if window_label in windows:
                 raise _wrong(f"CCD {label} has two windows {window_label}", file, hdu)

@@ -12,32 +12,31 @@ from roque.frames import CCD
 from roque.photometry.kernels.blend import BlendMemory, BlendSettings
 from roque.photometry.kernels.ccd import COUNTS_COLUMN, Rows, make_rows, measure_ccd
 from roque.photometry.kernels.compiled import entry
-from roque.photometry.kernels.doubts import CERTAIN
 from roque.photometry.kernels.extraction import ExtractionMemory, ExtractionSettings
 from roque.photometry.kernels.followed import (
     ALONE,
     ASKING,
-    BETA_ERROR,
-    FWHM_ERROR,
-    MBETA,
     MFWHM,
     NANSWER,
     START_BETA,
     START_FWHM,
-    SURE,
     Stars,
     TrackMemory,
     TrackSettings,
 )
 from roque.photometry.kernels.profiles import MOFFAT
 from roque.photometry.kernels.psf import measure_psf
+from roque.photometry.kernels.stops import AT_NONE, AT_SHAPES, AT_STARTS, NEEDS_START, NEW_SHAPE
 from roque.photometry.measurements import RADIUS, Measurements, RadiusRows, empty
 from roque.photometry.notes import Notes
 from roque.photometry.pixels import PixelTable
 from roque.photometry.recovery import Recovery
 from roque.photometry.state import CcdState
 
-__all__ = ["Follower", "Setup", "collect", "collect_radii"]
+__all__ = ["Follower", "Setup", "Start", "collect", "collect_radii"]
+
+Start = tuple[float, float]
+"""FWHM and beta that fits start from."""
 
 _AGAIN = 64  # frames after which the pattern of the stars is looked at again, if it could not be had
 _FITTED_FIELDS = ("x", "y", "xe", "ye", "fwhm", "fwhme", "beta", "betae")
@@ -72,37 +71,38 @@ class Follower:
         Where the frame before left off; it is not changed.
     capacity : int
         Frames that can be measured between calls of `clear`.
+    shared : bool
+        Whether CCDs share the start values of fits.
     """
 
-    def __init__(self, setup: Setup, state: CcdState, capacity: int) -> None:
+    def __init__(self, setup: Setup, state: CcdState, capacity: int, *, shared: bool = False) -> None:
         self.setup = setup
         self.labels = state.apertures
+        self.room = len(setup.pixels.tables)
+        """Frames that can be given at a time."""
         rows = {label: row for row, label in enumerate(setup.windows)}
         self._windows = np.array([-1 if label is None else rows[label] for label in state.windows], np.int64)
         self._pattern, self._answer = state.pattern, np.zeros(NANSWER)
-        self._answer[SURE] = 1.0
         self._values, self._shape = state.values.copy(), state.shape.copy()
+        self._shared = shared
         self._all_rows = make_rows(capacity, len(state.apertures), len(setup.extraction.further))
-        tracking, stars = setup.tracking, setup.stars
-        self._has_references = bool(stars.reference.any())
-        self._single = np.flatnonzero(~stars.reference & (stars.link < 0))
-        # what fits find of the shape of stars: columns of its mean, its start value and its error
-        self._fitted = []
-        if tracking.moving and not tracking.fit.fwhm_fixed:
-            self._fitted.append((MFWHM, START_FWHM, FWHM_ERROR))
-        if tracking.moving and tracking.fit.method == MOFFAT:
-            self._fitted.append((MBETA, START_BETA, BETA_ERROR))
+        tracking = setup.tracking
+        # which of FWHM and beta fits find
+        self._fitted = tracking.moving and not tracking.fit.fwhm_fixed, tracking.moving and tracking.fit.method == MOFFAT
         self.clear()
         # numba would find out with each call which arrays these are, which takes as long as to measure a star
-        self._measure = entry(measure_ccd if setup.blend is None else measure_psf, *self._arguments(0.0, 0))
+        self._measure = entry(measure_ccd if setup.blend is None else measure_psf, *self._arguments(), 0, 0, 0, 0, 0, 0)
 
     def clear(self) -> None:
         """Forget the rows, but not the state."""
         self.blocks: list[int] = []
         self._times: list[tuple[int, int, float, bool, float]] = []
+        self._given: list[CCD] = []
+        self._done = 0  # of those given
+        self._noted = 0  # rows whose means are known
 
-    def measure(self, number: int, ccd: CCD, block: int) -> None:
-        """Follow the stars into a frame and measure them.
+    def give(self, number: int, ccd: CCD, block: int) -> None:
+        """Take a frame, which `go_on` measures; there is room for some.
 
         Parameters
         ----------
@@ -118,58 +118,99 @@ class Follower:
         BadInput
             The pixels cannot be had.
         """
-        arguments = self._arguments(self.setup.pixels.point(ccd), len(self.blocks))
-        if self.setup.recovery is None:
-            self._measure(*arguments)
-        else:
-            self._measure_surely(number, ccd, self.setup.recovery, arguments)
+        self.setup.pixels.point(ccd, len(self._given))
+        self._given.append(ccd)
         self.blocks.append(block)
         self._times.append((number, ccd.mjd_int, ccd.mjd_frac, ccd.time_ok, ccd.exposure))
 
-    def _measure_surely(self, number: int, ccd: CCD, recovery: Recovery, arguments: tuple[Any, ...]) -> None:
-        """Measure a frame; where it is in doubt which star is which, ask the pattern of the stars and measure again."""
-        fresh = not self._shape[MFWHM] > 0.0
-        self._answer[:] = ALONE if self._pattern is None else ASKING, 0.0, 0.0, 0.0, 1.0, 0.0
-        doubt = self._measure(*arguments)
-        if self._pattern is not None:
-            if doubt != CERTAIN:
-                recovery.settle(doubt, ccd, self._pattern, self._values, self._shape, self._answer)
-                self._measure(*arguments)
-        elif self._shape[MFWHM] > 0.0 and (fresh or number % _AGAIN == 0):
-            self._pattern = recovery.learn(ccd, self._values, self._shape)
+    def go_on(self, start: Start | None = None) -> int | None:
+        """Follow the stars into the frames that were given, and measure them.
 
-    def _arguments(self, scale: float, row: int) -> tuple[Any, ...]:
+        Parameters
+        ----------
+        start : (float, float), optional
+            FWHM and beta that fits in the next frame start from, where it stopped before because they are shared.
+
+        Returns
+        -------
+        int or None
+            Block of the frame whose fits begin with shared start values; None if all frames are measured.
+
+        Raises
+        ------
+        BadInput
+            The pixels cannot be had.
+        """
+        row, ready = len(self.blocks) - len(self._given), -1
+        if start is not None:
+            self.start, ready = start, self._done
+        while self._done < len(self._given):
+            what, stop = self._what_stops()
+            self._done, why = self._measure(*self._arguments(), row, self._done, self._end(row, stop), ready, what, stop)
+            if why == NEEDS_START:
+                return self.blocks[row + self._done]
+            ready = self._done if why > 0 else -1
+            if why > 0:
+                self._settle(why)
+            elif stop == AT_SHAPES and self._shape[MFWHM] > 0.0:
+                self._learn(row + self._done - 1, why == NEW_SHAPE)
+        self._given.clear()
+        self._done = 0
+        return None
+
+    def _what_stops(self) -> tuple[int, int]:
+        """What is known of frames beforehand, and when to stop, see `roque.photometry.kernels.stops`."""
+        if self.setup.recovery is None:
+            return ALONE, AT_STARTS if self._shared else AT_NONE
+        return (ALONE, AT_SHAPES) if self._pattern is None else (ASKING, AT_NONE)
+
+    def _end(self, row: int, stop: int) -> int:
+        """End of the frames to measure: all, or up to one after which to look for the pattern of the stars again."""
+        if stop == AT_SHAPES:
+            for frame in range(self._done, len(self._given)):
+                if self._times[row + frame][0] % _AGAIN == 0:
+                    return frame + 1
+        return len(self._given)
+
+    def _settle(self, doubt: int) -> None:
+        """Ask the pattern of the stars where they are in the next frame, in which it is in doubt which star is which."""
+        recovery, pattern = self.setup.recovery, self._pattern
+        if recovery is not None and pattern is not None:
+            recovery.settle(doubt, self._given[self._done], pattern, self._values, self._shape, self._answer)
+
+    def _learn(self, row: int, fresh: bool) -> None:
+        """Keep the pattern of the stars after a frame in which they have a shape again, and now and then where it failed."""
+        if self.setup.recovery is not None and (fresh or self._times[row][0] % _AGAIN == 0):
+            self._pattern = self.setup.recovery.learn(self._given[self._done - 1], self._values, self._shape)
+
+    def _arguments(self) -> tuple[Any, ...]:
         s = self.setup
         blend, blend_memory = ((), ()) if s.blend is None else ((s.blend[0],), (s.blend[1],))
         return (
-            s.tracking, s.extraction, *blend, s.stars, s.pixels.table, self._windows, scale, self._answer,
-            self._values, self._shape, *s.memory, *blend_memory, self._all_rows, row,
+            s.tracking, s.extraction, *blend, s.stars, s.pixels.tables, s.pixels.scales, self._windows, self._answer,
+            self._values, self._shape, *s.memory, *blend_memory, self._all_rows,
         )  # fmt: skip
 
     @property
-    def start(self) -> tuple[float, float]:
+    def start(self) -> Start:
         """FWHM and beta that fits start from: the means of the last frame in which they were measured."""
         return float(self._shape[START_FWHM]), float(self._shape[START_BETA])
 
     @start.setter
-    def start(self, values: tuple[float, float]) -> None:
+    def start(self, values: Start) -> None:
         self._shape[START_FWHM], self._shape[START_BETA] = values
 
-    @property
-    def needs_start(self) -> bool:
-        """Whether a fit in the next frame begins with `start`: the references or a star have no shape from the last one."""
-        shape, values = self._shape, self._values
-        return any(
-            (self._has_references and not shape[mean] > 0.0) or not (values[self._single, error] > 0.0).all()
-            for mean, _, error in self._fitted
-        )
-
-    @property
-    def means(self) -> tuple[float, float]:
-        """What the last frame makes of `start`: FWHM and beta, 0 for one that was not measured and stays as it was."""
-        unknown = [start for mean, start, _ in self._fitted if not self._shape[mean] > 0.0]
+    def new_means(self) -> list[tuple[int, Start]]:
+        """What the frames measured since the last call make of `start`, by block: 0 for what stays as it was."""
+        end = len(self.blocks) - len(self._given) + self._done
+        first, self._noted = self._noted, end
+        means = self._all_rows.floats[first:end, 0, :2].tolist()
+        fits_fwhm, fits_beta = self._fitted
         fwhm, beta = self.start
-        return 0.0 if START_FWHM in unknown else fwhm, 0.0 if START_BETA in unknown else beta
+        return [
+            (block, (fwhm if not fits_fwhm else max(0.0, mfwhm), beta if not fits_beta else max(0.0, mbeta)))
+            for block, (mfwhm, mbeta) in zip(self.blocks[first:end], means, strict=True)
+        ]
 
     @property
     def state(self) -> CcdState:

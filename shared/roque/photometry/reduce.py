@@ -15,7 +15,7 @@ from roque.errors import BadInput
 from roque.frames import CCD, Frame, Geometry, Window
 from roque.frames.trim import AMPLIFIERS, trim
 from roque.photometry.apertures import Aperture
-from roque.photometry.follow import Follower, Setup, collect, collect_radii
+from roque.photometry.follow import Follower, Setup, Start, collect, collect_radii
 from roque.photometry.kernels.blend import make_blend_memory
 from roque.photometry.kernels.extraction import ExtractionMemory
 from roque.photometry.kernels.followed import TrackMemory
@@ -25,12 +25,13 @@ from roque.photometry.pixels import Marking, PixelTable
 from roque.photometry.prepare import blend_settings, extraction_settings, make_memory, make_stars, track_settings
 from roque.photometry.recipe import Recipe
 from roque.photometry.recovery import Recovery
-from roque.photometry.side_by_side import OneByOne, SideBySide, Start
+from roque.photometry.side_by_side import PORTION, OneByOne, SideBySide
 from roque.photometry.state import CcdState, State, first_state
 
 __all__ = ["Reducer"]
 
 _CHUNK = 512  # frames whose rows are collected together
+_TOGETHER = 2 << 20  # bytes of raw pixels in frames that are measured together: they stay in the processor's cache
 _LEAST_BOX, _ADVISED_BOX = 3, 5  # of the half width of fits, in binnings
 
 
@@ -83,6 +84,7 @@ class Reducer:
         self._calibrator: Calibrator | None = None
         self._defects: dict[tuple[str, str], NDArray[np.uint8]] = {}
         self._geometries: list[Geometry] = []
+        self._together = 1  # frames
         self._setups: dict[str, Setup] = {}
         # groups of blended stars need memory by the size of the window, which is not spent for each CCD
         self._side_by_side = side_by_side and len(self._apertures) > 1 and not recipe.psf_photom.use_psf
@@ -159,6 +161,8 @@ class Reducer:
         self._geometries = [
             w.geometry for name in self._apertures if name in first.ccds for w in first.ccds[name].windows.values()
         ]
+        npixels = sum(w.geometry.nx * w.geometry.ny for ccd in first.ccds.values() for w in ccd.windows.values())
+        self._together = max(1, min(PORTION, _TOGETHER // (2 * npixels + 1)))
         self._check_box(first, notes)
         self._check_trim(first, notes)
         c, mask = recipe.calibration, recipe.focal_mask
@@ -221,12 +225,12 @@ class Reducer:
         setup = self._setups.get(name)
         if setup is None:
             setup = self._setups[name] = self._set_up(name, ccd, before.windows, calibrator)
-        return Follower(setup, before, _CHUNK)
+        return Follower(setup, before, _CHUNK, shared=self._recipe.parity)
 
     def _set_up(self, name: str, ccd: CCD, windows: tuple[str | None, ...], calibrator: Calibrator) -> Setup:
         tracking, stars = track_settings(self._recipe), make_stars(self._apertures[name])
         used = [label for label in ccd.windows if tracking.recover or label in windows]
-        pixels = PixelTable(name, ccd, used, calibrator, self._marking(name, used))
+        pixels = PixelTable(name, ccd, used, calibrator, self._marking(name, used), self._together)
         memory = pixels.dtype, name if self._side_by_side else ""
         if memory not in self._memory:
             most = max(map(len, self._apertures.values()))

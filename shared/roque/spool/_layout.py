@@ -5,10 +5,13 @@ Kernels are imported where pixels are asked for: numba takes longer to import th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
 from roque.frames import Window
+from roque.frames.raw_windows import RawWindows
 from roque.frames.window import RawWords
 from roque.instruments.hipercam import CCDS, RawWindow, ReadOut
 from roque.spool._raw import RawFrame
@@ -68,7 +71,8 @@ class _Place:
         self.column_step = window.xstep
         self.row = [window.stream, window.x0, window.xstep, window.y0, window.ystep, g.nx, g.ny, offset]
 
-    def lazy(self, raw: RawFrame) -> Window:
+    def window(self, raw: RawFrame) -> Window:
+        """Window with the pixels of a frame, decoded when asked for."""
         return Window(self.geometry, RawPixels(self, raw))
 
 
@@ -76,7 +80,6 @@ class Layout:
     """Places of all windows, and the same as tables for the kernel that decodes them all."""
 
     def __init__(self, setup: ReadOut) -> None:
-        self.labels = [[w.label for w in setup.windows if w.ccd == ccd] for ccd in CCDS]
         # windows of one shape lie together in the array of all pixels: numpy cuts a stack more quickly than single windows
         shapes = list(dict.fromkeys((w.geometry.ny, w.geometry.nx) for w in setup.windows))
         ordered = sorted(setup.windows, key=lambda w: shapes.index((w.geometry.ny, w.geometry.nx)))
@@ -88,7 +91,7 @@ class Layout:
         turn = {id(window): i for i, window in enumerate(ordered)}  # comparing windows would take longer than all the rest
         given = {id(window): i for i, window in enumerate(setup.windows)}
         pairs.sort(key=lambda pair: given[id(pair[0])])
-        self._ccds = [[p for w, p in pairs if w.ccd == ccd] for ccd in CCDS]
+        self._ccds = [{w.label: p for w, p in pairs if w.ccd == ccd} for ccd in CCDS]
         self._turns = [[turn[id(w)] for w, _ in pairs if w.ccd == ccd] for ccd in CCDS]
         self._grouped = setup.nsamp != 4
         table = [[p.row for w, p in pairs if w.group == i] for i in range(len(setup.sets))]
@@ -96,11 +99,11 @@ class Layout:
         self._table = np.array([row for part in table for row in part], np.int64)
         self._sets = np.array([[s.base, s.nx, s.ny, ends[i], ends[i + 1]] for i, s in enumerate(setup.sets)], np.int64)
 
-    def lazy(self, raw: RawFrame) -> list[list[Window]]:
+    def lazy(self, raw: RawFrame) -> list[Mapping[str, Window]]:
         """Windows of each CCD, decoded when asked for."""
-        return [[place.lazy(raw) for place in places] for places in self._ccds]
+        return [RawWindows(places, raw) for places in self._ccds]
 
-    def decoded(self, raw: RawFrame) -> list[list[Window]]:
+    def decoded(self, raw: RawFrame) -> list[Mapping[str, Window]]:
         """Windows of each CCD, all decoded in one pass."""
         from roque.spool._decode import decode_all  # noqa: PLC0415 - see above
 
@@ -112,6 +115,6 @@ class Layout:
             views.extend(out[start : start + count * ny * nx].reshape(count, ny, nx))
             start += count * ny * nx
         return [
-            [Window(place.geometry, views[turn]) for place, turn in zip(places, turns, strict=True)]
+            {label: Window(place.geometry, views[turn]) for (label, place), turn in zip(places.items(), turns, strict=True)}
             for places, turns in zip(self._ccds, self._turns, strict=True)
         ]

@@ -5,10 +5,13 @@ Kernels are imported where pixels are asked for: numba takes longer to import th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
 from roque.frames import Window
+from roque.frames.raw_windows import RawWindows
 from roque.frames.window import RawWords
 from roque.instruments.ultra import RawWindow, UltraReadOut
 from roque.spool._raw import RawFrame
@@ -54,16 +57,26 @@ class _RawPixels:
         return out
 
 
+class _Place:
+    """Where the pixels of a window lie in a frame."""
+
+    def __init__(self, window: RawWindow) -> None:
+        self.raw_window = window
+
+    def window(self, raw: RawFrame) -> Window:
+        """Window with the pixels of a frame, decoded when asked for."""
+        return Window(self.raw_window.geometry, _RawPixels(self.raw_window, raw), self.raw_window.outamp)
+
+
 class UltraLayout:
     """Places of all windows, and the same as a table for the kernel that decodes them all."""
 
     def __init__(self, setup: UltraReadOut) -> None:
-        self._ccds = [[w for w in setup.windows if w.ccd == ccd] for ccd in setup.ccds]
-        self.labels = [[w.label for w in windows] for windows in self._ccds]
-        table, self._places, self._npixels = [], {}, 0
+        self._ccds = [{w.label: _Place(w) for w in setup.windows if w.ccd == ccd} for ccd in setup.ccds]
+        table, self._firsts, self._npixels = [], {}, 0
         for window in setup.windows:
             g = window.geometry
-            self._places[window.ccd, window.label] = self._npixels
+            self._firsts[window.ccd, window.label] = self._npixels
             left = self._npixels
             for part in window.parts:
                 table.append([part.start, part.row_step, part.column_step, part.nx, g.ny, left, g.nx])
@@ -72,18 +85,18 @@ class UltraLayout:
         self._table = np.array(table, np.int64).reshape(-1, 7)
         self._rows = max((w.geometry.ny for w in setup.windows), default=0)
 
-    def lazy(self, raw: RawFrame) -> list[list[Window]]:
+    def lazy(self, raw: RawFrame) -> list[Mapping[str, Window]]:
         """Windows of each CCD, decoded when asked for."""
-        return [[Window(w.geometry, _RawPixels(w, raw), w.outamp) for w in windows] for windows in self._ccds]
+        return [RawWindows(places, raw) for places in self._ccds]
 
-    def decoded(self, raw: RawFrame) -> list[list[Window]]:
+    def decoded(self, raw: RawFrame) -> list[Mapping[str, Window]]:
         """Windows of each CCD, all decoded in one pass."""
         out = np.empty(self._npixels, np.float32)
         from roque.spool._ultra_decode import decode_parts  # noqa: PLC0415 - see above
 
         decode_parts(raw.checked(), self._table, self._rows, out)
-        return [[self._window(w, out) for w in windows] for windows in self._ccds]
+        return [{label: self._window(place.raw_window, out) for label, place in places.items()} for places in self._ccds]
 
     def _window(self, window: RawWindow, out: NDArray[np.float32]) -> Window:
-        g, first = window.geometry, self._places[window.ccd, window.label]
+        g, first = window.geometry, self._firsts[window.ccd, window.label]
         return Window(g, out[first : first + g.nx * g.ny].reshape(g.ny, g.nx), window.outamp)

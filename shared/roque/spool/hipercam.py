@@ -5,7 +5,7 @@ Nothing is decoded until it is asked for, and then no more than the box that was
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 from functools import cached_property
 from types import TracebackType
@@ -204,8 +204,8 @@ class HipercamRun:
         blank = RawFrame(np.frombuffer(bytes(self.read_out.frame_bytes // 2 * 2), np.uint16), None, 0, 0, self._file)
         self._layout.decoded(blank)
         for windows in self._layout.lazy(blank):
-            for window in windows[:1]:
-                window.pixels[:1, :1]
+            for label in list(windows)[:1]:
+                windows[label].pixels[:1, :1]
 
     def times(self) -> Times:
         """Mid-times and exposures of all frames now available, one row per frame and CCD, in the order of the data.
@@ -284,14 +284,14 @@ class HipercamRun:
             remedy="put the run into a folder named after its night (YYYY-MM-DD)",
         )
 
-    def _assemble(self, number: int, windows: list[list[Window]]) -> Frame:
+    def _assemble(self, number: int, windows: list[Mapping[str, Window]]) -> Frame:
         block, at = self._times.of(number)
         ccds = {}
-        for label, labels, own, header, mjd_int, mjd_frac, exposure, time_ok, data_ok in zip(
-            CCDS, self._layout.labels, windows, self._ccd_headers, *block.ccds[at], strict=True
+        for label, own, header, mjd_int, mjd_frac, exposure, time_ok, data_ok in zip(
+            CCDS, windows, self._ccd_headers, *block.ccds[at], strict=True
         ):
             ccds[label] = CCD(
-                dict(zip(labels, own, strict=True)),
+                own,
                 NXTOT,
                 NYTOT,
                 0,

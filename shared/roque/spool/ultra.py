@@ -5,7 +5,7 @@ Nothing is decoded until it is asked for, and then no more than the box that was
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from datetime import date
 from types import TracebackType
@@ -194,8 +194,8 @@ class UltraRun:
         blank = RawFrame(np.frombuffer(bytes(self.read_out.frame_bytes // 2 * 2), np.uint16), None, 0, 0, self._file)
         self._layout.decoded(blank)
         for windows in self._layout.lazy(blank):
-            for window in windows[:1]:
-                window.pixels[:1, :1]
+            for label in list(windows)[:1]:
+                windows[label].pixels[:1, :1]
 
     def times(self) -> Times:
         """Mid-times and exposures of all frames now available, one row per frame and CCD, in the order of the data."""
@@ -305,7 +305,7 @@ class UltraRun:
         else:
             yield from (self._block(b) for b in range(-(-self.timed // _TIMES_AT_ONCE)))
 
-    def _assemble(self, number: int, windows: list[list[Window]]) -> Frame:
+    def _assemble(self, number: int, windows: list[Mapping[str, Window]]) -> Frame:
         if self.remote:
             t, at = self._span(number, number), 0
         else:
@@ -313,10 +313,10 @@ class UltraRun:
         own = _Time(t.mid[at], t.exposure[at], t.reason[at], t.sound[at])
         blue = _Time(t.blue_mid[at], t.blue_exposure[at], t.blue_reason[at], t.blue_sound[at])
         setup, ccds = self.read_out, {}
-        for label, labels, pixels in zip(setup.ccds, self._layout.labels, windows, strict=True):
+        for label, pixels in zip(setup.ccds, windows, strict=True):
             time = blue if label == "3" else own
             ccds[label] = CCD(
-                dict(zip(labels, pixels, strict=True)),
+                pixels,
                 setup.nxtot,
                 setup.nytot,
                 0,

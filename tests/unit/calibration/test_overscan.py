@@ -121,7 +121,7 @@ def test_kernels_take_off_the_levels_of_raw_runs_as_the_calibrator_does(run, ove
                 g = ccd.windows[label].geometry
                 box = Box(1, g.ny, 2, g.nx)
                 patch = make_patch((g.ny - 1) * (g.nx - 2), pixels.dtype)
-                calibrate_box(pixels.table, i, np.array([2, 1, g.nx - 2, g.ny - 1]), 0.0, patch)
+                calibrate_box(pixels.tables[0], i, np.array([2, 1, g.nx - 2, g.ny - 1]), 0.0, patch)
                 wanted = made.box(name, ccd, label, box)
                 np.testing.assert_array_equal(patch.deb.reshape(wanted.deb.shape), wanted.deb)
                 np.testing.assert_array_equal(patch.proc.reshape(wanted.deb.shape), wanted.proc)

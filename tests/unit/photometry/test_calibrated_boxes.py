@@ -17,10 +17,11 @@ from roque.photometry.pixels import PixelTable
 from roque.spool import data_source
 
 
-def calibrated(pixels, window, box, scale):
+def calibrated(pixels, window, box):
     """Raw, less bias, processed, R and G of a box."""
     patch = make_patch((box.x1 - box.x0) * (box.y1 - box.y0), pixels.dtype)
-    calibrate_box(pixels.table, window, np.array([box.x0, box.y0, box.x1 - box.x0, box.y1 - box.y0]), scale, patch)
+    corner_and_size = np.array([box.x0, box.y0, box.x1 - box.x0, box.y1 - box.y0])
+    calibrate_box(pixels.tables[0], window, corner_and_size, pixels.scales[0], patch)
     return [plane.reshape(box.y1 - box.y0, box.x1 - box.x0) for plane in patch[:5]]
 
 
@@ -35,12 +36,12 @@ def test_boxes_of_raw_runs_are_the_calibrators_to_the_bit(run, demask, with_mast
     for name, ccd in frame.ccds.items():
         labels = list(ccd.windows)
         pixels = PixelTable(name, ccd, labels, calibrator)
-        scale = pixels.point(ccd)
+        pixels.point(ccd)
         for i, label in enumerate(labels):
             g = ccd.windows[label].geometry
             for box in (Box(0, g.ny, 0, g.nx), Box(3, 9, 5, g.nx - 1), Box(g.ny - 1, g.ny, 0, 1)):
                 expected = calibrator.box(name, ccd, label, box)
-                for plane, wanted in zip(calibrated(pixels, i, box, scale), expected[1:], strict=True):
+                for plane, wanted in zip(calibrated(pixels, i, box), expected[1:], strict=True):
                     np.testing.assert_array_equal(plane, wanted)
 
 
@@ -57,7 +58,8 @@ def test_decoded_counts_of_any_kind_are_calibrated_in_their_own(data, master):
     calibrator = Calibrator(Masters(bias=frame(bias, master), flat=frame(flat, master)), first, readout=3.0, gain=2.0)
     pixels = PixelTable("1", first.ccds["1"], ["A"], calibrator)
     assert pixels.dtype == data
-    raw, deb, proc, R, G = calibrated(pixels, 0, Box(2, 8, 1, 11), pixels.point(first.ccds["1"]))
+    pixels.point(first.ccds["1"])
+    raw, deb, proc, R, G = calibrated(pixels, 0, Box(2, 8, 1, 11))
     cut = np.s_[2:8, 1:11]
     expected = counts.astype(data)
     np.testing.assert_array_equal(raw, expected[cut])
@@ -90,7 +92,8 @@ def test_words_are_read_wherever_they_stand():
     ccd = CCD({"A": Window(Geometry(1, 1, 1, 1, 12, 9), Words(counts))}, 100, 100)
     calibrator = Calibrator(Masters(), Frame({"1": ccd}), readout=3.0, gain=2.0)
     pixels = PixelTable("1", ccd, ["A"], calibrator)
-    raw, _, proc, R, G = calibrated(pixels, 0, Box(1, 9, 2, 12), pixels.point(ccd))
+    pixels.point(ccd)
+    raw, _, proc, R, G = calibrated(pixels, 0, Box(1, 9, 2, 12))
     np.testing.assert_array_equal(raw, counts[1:9, 2:12])
     np.testing.assert_array_equal(proc, raw)
     np.testing.assert_array_equal(R, np.float32(3.0))
@@ -101,7 +104,8 @@ def test_counts_may_lie_in_any_order_in_memory():
     counts = np.arange(108, dtype=np.float32).reshape(12, 9).T[::-1]
     ccd = CCD({"A": Window(Geometry(1, 1, 1, 1, 12, 9), counts)}, 100, 100)
     pixels = PixelTable("1", ccd, ["A"], Calibrator(Masters(), Frame({"1": ccd}), readout=3.0, gain=2.0))
-    raw, *_ = calibrated(pixels, 0, Box(0, 9, 0, 12), pixels.point(ccd))
+    pixels.point(ccd)
+    raw, *_ = calibrated(pixels, 0, Box(0, 9, 0, 12))
     np.testing.assert_array_equal(raw, counts)
 
 

@@ -12,6 +12,7 @@ from roque.lightcurves.ensemble import light_curves
 from roque.photometry.apertures import Aperture
 from roque.photometry.flags import Flag
 from roque.photometry.recipe import Recipe
+from roque.photometry.recovery import Recovery
 from roque.photometry.reduce import Reducer
 from roque.photometry.state import State
 
@@ -179,6 +180,21 @@ def test_ranges_give_the_bits_of_the_whole_through_jumps_and_clouds(length):
         parts.append(rows)
     assert np.concatenate(parts).tobytes() == whole.tobytes()
     assert json.dumps(state.to_dict()) == json.dumps(last.to_dict())
+
+
+@pytest.mark.parametrize("length", [1, 5, 20])
+def test_a_pattern_that_could_not_be_had_is_asked_for_when_there_are_shapes_again_and_now_and_then(length, monkeypatch):
+    asked = []
+
+    def learn(_self, ccd, _values, _shape):
+        asked.append(round((ccd.mjd_frac - 0.1) * 1e4))
+
+    monkeypatch.setattr(Recovery, "learn", learn)
+    frames = [frame(n, light=0.002 if n in (66, 67) else 1.0) for n in range(60, 72)]
+    reducer, state = Reducer(RECIPE, {"1": APERTURES}, Masters()), None
+    for start in range(0, len(frames), length):
+        _, state, _ = reducer.reduce_range(frames[start : start + length], state)
+    assert asked == [60, 64, 68]
 
 
 def test_profile_fits_follow_a_jump_too():

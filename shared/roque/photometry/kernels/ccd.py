@@ -1,4 +1,4 @@
-"""One CCD of one frame: apertures moved, then measured, in one call of compiled code."""
+"""One CCD in successive frames: apertures moved, then measured, in one call of compiled code."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roque.photometry.flags import Flag
-from roque.photometry.kernels.compiled import kernel
+from roque.photometry.kernels.compiled import inner, kernel
 from roque.photometry.kernels.doubts import CERTAIN, tracking_flags
 from roque.photometry.kernels.extraction import ExtractionMemory, ExtractionSettings, extract, resize
 from roque.photometry.kernels.followed import (
@@ -26,6 +26,7 @@ from roque.photometry.kernels.followed import (
 )
 from roque.photometry.kernels.radii import forgo, sweep
 from roque.photometry.kernels.shape import mean_shape
+from roque.photometry.kernels.stops import NEEDS_START, NEW_SHAPE, has_new_shape, let_alone, needs_start
 from roque.photometry.kernels.tracking import move_apertures
 from roque.photometry.kernels.windows import calibrate_box, cut_box
 
@@ -77,9 +78,82 @@ def measure_ccd(
     tracking: TrackSettings,
     extraction: ExtractionSettings,
     stars: Stars,
-    table: Integers,
+    tables: Integers,
+    scales: Floats,
     windows: Integers,
+    answer: Floats,
+    values: Floats,
+    ccd: Floats,
+    track_memory: TrackMemory,
+    memory: ExtractionMemory,
+    rows: Rows,
+    row: int,
+    first: int,
+    last: int,
+    ready: int,
+    what: int,
+    stop: int,
+) -> tuple[int, int]:
+    """Move and measure all apertures of a CCD, in one frame after another.
+
+    Parameters
+    ----------
+    tracking, extraction : TrackSettings, ExtractionSettings
+        How.
+    stars : Stars
+        What the apertures are.
+    tables : array of int64, shape (frames, windows, columns)
+        Windows and their pixels in each frame.
+    scales : array of float64, shape (frames,)
+        Factors of the dark.
+    windows : array of int64
+        Window of each aperture in the tables, -1 for none.
+    answer : array of float64
+        What is known of a frame beforehand, see `roque.photometry.kernels.followed`.
+    values, ccd : array of float64
+        What is carried from frame to frame, see `roque.photometry.kernels.followed`.
+    track_memory, memory : TrackMemory, ExtractionMemory
+    rows : Rows
+        The results; those of the first frame of `tables` go into row `row`.
+    first, last : int
+        Frames to measure: from `first` to before `last`.
+    ready : int
+        The frame for which `answer` and the start values of fits are set, -1 for none.
+    what : int
+        ALONE, or ASKING where doubts can be settled.
+    stop : int
+        When to stop, see `roque.photometry.kernels.stops`.
+
+    Returns
+    -------
+    (int, int)
+        The next frame to measure, and 0, or why it stopped before it: NEEDS_START, NEW_SHAPE or a doubt.
+    """
+    for frame in range(first, last):
+        if frame != ready:
+            if needs_start(stop, tracking, stars, values, ccd):
+                return frame, NEEDS_START
+            let_alone(what, answer)
+        before = ccd[MFWHM]
+        doubt = _measure(
+            tracking, extraction, stars, tables[frame], scales[frame], windows, answer, values, ccd, track_memory, memory,
+            rows, row + frame,
+        )  # fmt: skip
+        if doubt != CERTAIN:
+            return frame, doubt
+        if has_new_shape(stop, before, ccd):
+            return frame + 1, NEW_SHAPE
+    return last, 0
+
+
+@inner
+def _measure(
+    tracking: TrackSettings,
+    extraction: ExtractionSettings,
+    stars: Stars,
+    table: Integers,
     scale: float,
+    windows: Integers,
     answer: Floats,
     values: Floats,
     ccd: Floats,
@@ -88,32 +162,9 @@ def measure_ccd(
     rows: Rows,
     t: int,
 ) -> int:
-    """Move and measure all apertures of a CCD; row t of `rows` gets the results.
+    """Measure one frame; row t of `rows` gets the results.
 
-    Parameters
-    ----------
-    tracking, extraction : TrackSettings, ExtractionSettings
-        How.
-    stars : Stars
-        What the apertures are.
-    table : array of int64
-        Windows and their pixels in this frame.
-    windows : array of int64
-        Window of each aperture in the table, -1 for none.
-    scale : float
-        Factor of the dark.
-    answer : array of float64
-        What is known of this frame beforehand, see `roque.photometry.kernels.followed`.
-    values, ccd : array of float64
-        What is carried from frame to frame, see `roque.photometry.kernels.followed`.
-    track_memory, memory : TrackMemory, ExtractionMemory
-    rows : Rows
-    t : int
-
-    Returns
-    -------
-    int
-        CERTAIN, or a doubt where doubts are asked for: nothing has been moved or measured then.
+    Returns CERTAIN, or a doubt where doubts are asked for: nothing has been moved or measured then.
     """
     doubt = move_apertures(
         tracking, stars, table, windows, scale, answer, values, ccd, track_memory, rows.outcomes[t], rows.details[t]

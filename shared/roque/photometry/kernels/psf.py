@@ -1,4 +1,4 @@
-"""One CCD of one frame by fits of profiles: apertures moved, then fluxes fitted, groups of stars that overlap together."""
+"""One CCD in successive frames by fits of profiles: apertures moved, then fluxes fitted, of stars that overlap together."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ from roque.photometry.kernels.left_out import MOST_LOST, lost_light
 from roque.photometry.kernels.outcome import OK
 from roque.photometry.kernels.profiles import shape
 from roque.photometry.kernels.shape import mean_shape
+from roque.photometry.kernels.stops import NEEDS_START, NEW_SHAPE, has_new_shape, let_alone, needs_start
 from roque.photometry.kernels.tracking import move_apertures
 from roque.photometry.kernels.windows import calibrate_box, cut_box
 
@@ -58,9 +59,66 @@ def measure_psf(
     extraction: ExtractionSettings,
     blend: BlendSettings,
     stars: Stars,
-    table: Integers,
+    tables: Integers,
+    scales: Floats,
     windows: Integers,
+    answer: Floats,
+    values: Floats,
+    ccd: Floats,
+    track_memory: TrackMemory,
+    memory: ExtractionMemory,
+    blend_memory: BlendMemory,
+    rows: Rows,
+    row: int,
+    first: int,
+    last: int,
+    ready: int,
+    what: int,
+    stop: int,
+) -> tuple[int, int]:
+    """Move all apertures of a CCD and fit the fluxes of their stars, in one frame after another.
+
+    Parameters
+    ----------
+    tracking, extraction, blend : TrackSettings, ExtractionSettings, BlendSettings
+        How. Of the extraction count sky and levels.
+    blend_memory : BlendMemory
+    stars, tables, scales, windows, answer, values, ccd, track_memory, memory, rows, row, first, last, ready, what, stop
+        As for `roque.photometry.kernels.ccd.measure_ccd`, and so is what is returned.
+
+    Notes
+    -----
+    Where places are fitted, they and their errors are reported; apertures stay where they were moved.
+
+    Errors do not know how well the shape itself is: that changes the fluxes of all stars of the CCD by one factor, so that in
+    ratios it cancels, of the star that makes the shape as of any other.
+    """
+    for frame in range(first, last):
+        if frame != ready:
+            if needs_start(stop, tracking, stars, values, ccd):
+                return frame, NEEDS_START
+            let_alone(what, answer)
+        before = ccd[MFWHM]
+        doubt = _measure(
+            tracking, extraction, blend, stars, tables[frame], scales[frame], windows, answer, values, ccd, track_memory,
+            memory, blend_memory, rows, row + frame,
+        )  # fmt: skip
+        if doubt != CERTAIN:
+            return frame, doubt
+        if has_new_shape(stop, before, ccd):
+            return frame + 1, NEW_SHAPE
+    return last, 0
+
+
+@inner
+def _measure(
+    tracking: TrackSettings,
+    extraction: ExtractionSettings,
+    blend: BlendSettings,
+    stars: Stars,
+    table: Integers,
     scale: float,
+    windows: Integers,
     answer: Floats,
     values: Floats,
     ccd: Floats,
@@ -70,23 +128,7 @@ def measure_psf(
     rows: Rows,
     t: int,
 ) -> int:
-    """Move all apertures of a CCD and fit the fluxes of their stars; row t of `rows` gets the results.
-
-    Parameters
-    ----------
-    tracking, extraction, blend : TrackSettings, ExtractionSettings, BlendSettings
-        How. Of the extraction count sky and levels.
-    stars, table, windows, scale, answer, values, ccd, track_memory, memory, rows, t
-        As for `roque.photometry.kernels.ccd.measure_ccd`.
-    blend_memory : BlendMemory
-
-    Notes
-    -----
-    Where places are fitted, they and their errors are reported; apertures stay where they were moved.
-
-    Errors do not know how well the shape itself is: that changes the fluxes of all stars of the CCD by one factor, so that in
-    ratios it cancels, of the star that makes the shape as of any other.
-    """
+    """Measure one frame; row t of `rows` gets the results, nothing does where a doubt is returned."""
     doubt = move_apertures(
         tracking, stars, table, windows, scale, answer, values, ccd, track_memory, rows.outcomes[t], rows.details[t]
     )
