@@ -74,6 +74,7 @@ class _Length(click.ParamType):
 @click.option("--comparison", metavar="LABEL", help="The star to divide by; default: the first other one.")
 @click.option("--last", type=_Length(), default="600", show_default=True, metavar="N[s]", help="Frames shown, or seconds.")
 @click.option("--once", is_flag=True, help="Print one page, and end.")
+@click.option("--wait", is_flag=True, help="Wait for a run whose first frame has yet to come.")
 @json_option
 @pass_app
 def watch(
@@ -85,6 +86,7 @@ def watch(
     last: tuple[int | None, float | None],
     *,
     once: bool,
+    wait: bool,
     as_json: bool,
 ) -> int:
     """Show how far runs are, until all have ended.
@@ -98,17 +100,30 @@ def watch(
       roque run watch run0012
       roque run watch run0012 --ccd 2 --star 1 --comparison 3 --last 900s
       roque run watch run0012 run0013 --json
+      roque run watch run0014 --wait
     """
-    from roque.archive.names import find_run
-
-    with app.record.reading() as session:
-        paths = list(dict.fromkeys(find_run(session, name).path for name in names))
+    paths = list(dict.fromkeys(_path(app, name, wait=wait) for name in names))
     if once and (as_json or len(paths) > 1):
         raise click.UsageError("a page is of one run, and for people")
     terminal = sys.stderr.isatty() and sys.stdout.isatty() and not as_json and not app.quiet
     if once or (terminal and len(paths) == 1):
         return _pages(app, paths[0], _Choice(ccds, star, comparison, *last), once=once)
     return _lines(app, paths, terminal=terminal, as_json=as_json)
+
+
+def _path(app: App, name: str, *, wait: bool) -> str:
+    """Full name of a run; one that is not there yet may be waited for."""
+    from roque.archive.names import find_run, runs_named
+
+    told = False
+    while True:
+        with app.record.reading() as session:
+            if not wait or runs_named(session, name):
+                return find_run(session, name).path
+        if not told:
+            app.say(f"waiting for {name}; Ctrl-C ends it")
+            told = True
+        time.sleep(LOOK_SECONDS)
 
 
 class _Choice(NamedTuple):

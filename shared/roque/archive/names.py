@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from roque.archive.models import Instrument, Job, Night, Product, Reduction, Run
 from roque.errors import NotFound
 
-__all__ = ["find_job", "find_product", "find_product_of_file", "find_reduction", "find_run"]
+__all__ = ["find_job", "find_product", "find_product_of_file", "find_reduction", "find_run", "runs_named"]
 
 SHOWN = 10
 """Candidates that an error message names."""
@@ -37,6 +37,22 @@ def find_run(session: Session, name: str) -> Run:
     NotFound
         No run has that name, or several have: the message lists them.
     """
+    found = runs_named(session, name)
+    if not found:
+        raise NotFound("no run has this name", place=name, remedy="'roque run list' shows which there are")
+    if len(found) > 1:
+        raise NotFound(f"{len(found)} runs have this name", place=name, remedy=f"say which: {_listed([r.path for r in found])}")
+    return found[0]
+
+
+def runs_named(session: Session, name: str) -> list[Run]:
+    """Find the newest versions of the runs that a name, as of `find_run`, may mean.
+
+    Raises
+    ------
+    NotFound
+        It is no name of a run.
+    """
     *before, last = name.split("/")
     wanted = select(Run).join(Instrument).join(Night).where(Run.name == last)
     if before:
@@ -50,11 +66,7 @@ def find_run(session: Session, name: str) -> Run:
     newest: dict[str, Run] = {}
     for run in in_use or rows:
         newest.setdefault(run.path, run)
-    if not newest:
-        raise NotFound("no run has this name", place=name, remedy="'roque run list' shows which there are")
-    if len(newest) > 1:
-        raise NotFound(f"{len(newest)} runs have this name", place=name, remedy=f"say which: {_listed(list(newest))}")
-    return next(iter(newest.values()))
+    return list(newest.values())
 
 
 def find_reduction(session: Session, run: Run, name: str | None = None, recipe: str | None = None) -> Reduction:

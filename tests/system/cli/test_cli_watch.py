@@ -100,6 +100,20 @@ def test_runs_that_have_ended_are_told_at_once(roque):
     assert roque("run", "watch", "nosuch").exit_code == 4
 
 
+def appears(_, run):
+    run.name = "run0044"
+
+
+def test_a_run_that_has_yet_to_come_is_waited_for(roque, begun):
+    thread = later(begun, appears, done)
+    result = roque("run", "watch", "run0044", "--wait", "--json")
+    thread.join()
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout.splitlines()[-1])["state"] == "done"
+    assert "waiting for run0044" in result.stderr
+    assert roque("run", "watch", "2026-13-01/run0044", "--wait").exit_code == 4
+
+
 def plain(text):
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
