@@ -156,6 +156,9 @@ class SideBySide:
             self._stop(-1, error)
         for thread in self._threads.values():
             thread.shutdown()
+        # all this refers to itself, which keeps followers and their rows until somebody looks for garbage
+        self._threads.clear()
+        self._starts = None
 
     def measure(self, follower: Follower, number: int, ccd: CCD, block: int) -> None:
         """Have a CCD of a frame measured."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
@@ -16,6 +17,7 @@ from roque.spool.stamps import Exposures, Stamps, exposures, frame_numbers, read
 __all__ = ["Block", "HipercamTimes"]
 
 _AT_ONCE = 256  # frames whose times are worked out together
+_KEPT = 4  # blocks of them that frames were asked of
 _LOOKED_AT = 16  # frames of a server to find a good time in
 
 
@@ -32,16 +34,22 @@ class HipercamTimes:
         self._raw = raw
         self._setup = raw.read_out
         self._blocks: dict[int, Block] = {}
+        self._asked: deque[int] = deque(maxlen=_KEPT)
 
     def forget(self) -> None:
         """Forget what was told: the run became shorter."""
         self._blocks.clear()
+        self._asked.clear()
 
     def of(self, number: int) -> tuple[Block, int]:
-        """Block that holds a frame, and its place there."""
+        """Block that holds a frame, and its place there; whoever goes through a long run finds no more than some in memory."""
         if self._raw.remote:
             return self.alone(number), 0
         b, at = divmod(number - 1, _AT_ONCE)
+        if b not in self._asked:
+            if len(self._asked) == _KEPT:
+                self._blocks.pop(self._asked[0], None)
+            self._asked.append(b)
         return self.block(b), at
 
     def all(self) -> list[Exposures]:

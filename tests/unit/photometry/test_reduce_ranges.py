@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import threading
@@ -14,6 +15,7 @@ from roque.calibration.apply import Masters
 from roque.errors import BadInput
 from roque.frames.hcm import read_hcm
 from roque.photometry.apertures import read_apertures
+from roque.photometry.follow import Follower
 from roque.photometry.recipe import Recipe
 from roque.photometry.reduce import Reducer
 from roque.photometry.reduce_file import read_reduce_file
@@ -158,6 +160,19 @@ def test_of_ccds_side_by_side_the_first_error_in_the_run_is_told(run, two_cores)
         places.append(caught.value.place)
     assert places[0] == places[1]
     assert places[0].startswith(f"CCD {last},")
+
+
+@pytest.mark.parametrize("side_by_side", [False, True])
+def test_nothing_of_a_range_stays_in_memory_until_somebody_looks_for_garbage(run, side_by_side, two_cores):
+    recipe, apertures, masters, frames = run
+    reducer = Reducer(recipe, apertures, masters, side_by_side=side_by_side)
+    gc.collect()
+    gc.disable()
+    try:
+        reducer.reduce_range(frames)
+        assert not [thing for thing in gc.get_objects() if isinstance(thing, Follower)]
+    finally:
+        gc.enable()
 
 
 def test_one_core_is_not_given_threads(run, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import gzip
 import json
 import os
@@ -14,6 +15,7 @@ from astropy.io import fits
 from roque.errors import BadInput, NotFound
 from roque.frames import Box, Geometry
 from roque.spool import data_source
+from roque.spool.hipercam_times import Block
 
 # where the data of a quadrant lie on a CCD that is not mirrored, and how its array has to be turned to lie there
 FLIPS = {"E": (1, 1), "F": (1, -1), "G": (-1, -1), "H": (-1, 1)}
@@ -253,6 +255,17 @@ def test_numbers_do_not_depend_on_which_frame_is_asked_for_first(make_raw, tmp_p
     assert forwards == [301 + 4 if i == 300 else c + 1 for i, c in enumerate(counters)]
     with data_source("hl", path) as run:
         assert [run.frame(i).number for i in range(n, 0, -1)] == forwards[::-1]
+
+
+def test_who_reads_a_long_run_keeps_the_times_of_few_frames_in_memory(make_raw, tmp_path):
+    n = 2400
+    raw = make_raw(n, "OneWindow", ((4, 2, 20, (1, 2, 3, 4)),))
+    with data_source("hl", raw.write(tmp_path / "run0001.fits")) as run:
+        before = sum(isinstance(thing, Block) for thing in gc.get_objects())
+        numbers = [frame.number for frame in run]
+        assert sum(isinstance(thing, Block) for thing in gc.get_objects()) - before <= 4
+        assert [run.frame(number).number for number in (1, 2400, 700, 1, 1300, 1800, 2)] == [1, 2400, 700, 1, 1300, 1800, 2]
+        assert run.times()["frame"][::5].tolist() == numbers
 
 
 def test_times_tell_what_frames_tell(make_raw, tmp_path):
