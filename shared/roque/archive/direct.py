@@ -1,4 +1,4 @@
-"""Single statements for PostgreSQL, handed to its driver as they are: for those that every job needs."""
+"""Single statements for PostgreSQL, handed to its driver as they are: those that every job needs, or that are often asked."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, Select
 from sqlalchemy.sql.expression import UpdateBase
 
 from roque.archive.troubles import server_trouble, typed
 
 __all__ = ["execute_directly"]
 
-_texts: WeakKeyDictionary[UpdateBase, tuple[str, dict[str, Any]]] = WeakKeyDictionary()
+_texts: WeakKeyDictionary[UpdateBase | Select[Any], tuple[str, dict[str, Any]]] = WeakKeyDictionary()
 
 
-def execute_directly(engine: Engine, name: str, statement: UpdateBase, parameters: Mapping[str, Any]) -> Any:
+def execute_directly(engine: Engine, name: str, statement: UpdateBase | Select[Any], parameters: Mapping[str, Any]) -> Any:
     """Execute a statement that is a transaction of its own, once there and back; see `roque.archive.Record.at_once`.
 
     Raises
@@ -45,7 +45,7 @@ def execute_directly(engine: Engine, name: str, statement: UpdateBase, parameter
     return row
 
 
-def _text(engine: Engine, statement: UpdateBase) -> tuple[str, dict[str, Any]]:
+def _text(engine: Engine, statement: UpdateBase | Select[Any]) -> tuple[str, dict[str, Any]]:
     if statement not in _texts:
         compiled = statement.compile(engine)
         _texts[statement] = str(compiled), dict(compiled.params)

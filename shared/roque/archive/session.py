@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import create_engine, event, text
+from sqlalchemy import Select, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DisconnectionError
@@ -110,7 +110,7 @@ class Record:
                 session.execute(text("SET LOCAL synchronous_commit TO off"))
             yield session
 
-    def at_once(self, statement: UpdateBase, parameters: Mapping[str, Any]) -> Any:
+    def at_once(self, statement: UpdateBase | Select[Any], parameters: Mapping[str, Any]) -> Any:
         """Execute one statement that is a transaction of its own, and give the row that it returns; None if it returns none.
 
         PostgreSQL is asked once, and by its driver, where a transaction of a session asks three times and more: it takes a
@@ -118,7 +118,7 @@ class Record:
         """
         if not self.is_sqlite:
             return execute_directly(self.engine, self.name, statement, parameters)
-        with typed(self.name), self._writer.begin() as connection:
+        with typed(self.name), (self.engine if statement.is_select else self._writer).begin() as connection:
             return connection.execute(statement, parameters).one_or_none()
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, distinct, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, distinct, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from roque import __version__
@@ -35,8 +35,8 @@ from roque.telemetry import about, logger
 
 __all__ = ["Policy", "advance", "go_on", "has_work", "plan", "range_length"]
 
-RANGE_PIXELS = 60_000_000
-"""Pixels of a range of frames: a few seconds of work, so that a kill costs little and a commit is rare."""
+RANGE_PIXELS = 400_000_000
+"""Pixels of a range of frames: seconds of reading, so that a kill costs little and a commit is rare."""
 
 RANGE_FRAMES = 1_000
 """Frames of a range at most."""
@@ -57,19 +57,26 @@ class Policy:
     archive_time: dt.timedelta = dt.timedelta(seconds=1)  # how long a pass looks at them: a live run waits no longer
 
 
+def _idle() -> ColumnElement[bool]:
+    """Runs without a job under way: nothing is to be planned of the others before it has ended."""
+    return ~exists().where(Job.run_id == Run.id, life.unfinished())
+
+
+def _any_work() -> Select[tuple[bool]]:
+    # of what is reduced while it grows, whoever registers frames or commits a range submits the next one
+    goes_on = (Run.state == "growing") & exists().where(Reduction.run_id == Run.id, Reduction.state == "running")
+    fresh = exists().where(Run.unsettled, Run.waiting.is_(None), ~goes_on, _idle())
+    lost = (Job.state == "running") & (Job.lease_until < bindparam("now"))
+    awake = (Job.state == "waiting") & (Job.not_before <= bindparam("now"))
+    return select(or_(fresh, exists().where(or_(lost, awake))).label("any"))
+
+
+_ANY_WORK = _any_work()
+
+
 def has_work(record: Record, now: dt.datetime) -> bool:
-    """Whether a pass of the planner could change anything but waiting: two cheap questions."""
-    with record.reading() as session:
-        # of what is reduced while it grows, whoever registers frames or commits a range submits the next one
-        goes_on = (Run.state == "growing") & exists().where(Reduction.run_id == Run.id, Reduction.state == "running")
-        fresh = exists().where(Run.unsettled, Run.waiting.is_(None), ~goes_on)
-        due = exists().where(
-            or_(
-                (Job.state == "running") & (Job.lease_until < now),
-                (Job.state == "waiting") & (Job.not_before <= now),
-            )
-        )
-        return bool(session.scalar(select(or_(fresh, due))))
+    """Whether a pass of the planner could change anything but waiting: two cheap questions in one."""
+    return bool(record.at_once(_ANY_WORK, {"now": now}).any)
 
 
 def plan(record: Record, now: dt.datetime, policy: Policy) -> int:
@@ -113,8 +120,7 @@ def _archive(session: Session, now: dt.datetime, policy: Policy) -> list[int]:
     """
     under_way = session.scalar(select(func.count(distinct(Job.run_id))).where(life.unfinished())) or 0
     free = min(ARCHIVE_RUNS, max(0, policy.archive_slots - under_way))
-    idle = ~exists().where(Job.run_id == Run.id, life.unfinished())
-    fresh = _in_order(session, ~live_runs(now), Run.waiting.is_(None), idle, most=free) if free else []
+    fresh = _in_order(session, ~live_runs(now), Run.waiting.is_(None), _idle(), most=free) if free else []
     waiting = select(Run.id).where(Run.unsettled, ~live_runs(now), Run.waiting.is_not(None))
     return [*fresh, *session.scalars(waiting.order_by(func.random()).limit(ARCHIVE_RUNS))]
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 import time
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import bindparam, func, select, text
 
 from roque.archive import Record
 from roque.archive import session as sessions
+from roque.archive.models import Night
 
 
 def test_many_may_open_a_new_file_at_once(tmp_path):
@@ -31,6 +33,18 @@ def test_many_may_open_a_new_file_at_once(tmp_path):
         for thread in threads:
             thread.join()
     assert not failed
+
+
+def test_a_question_at_once_gives_a_row_or_none_and_waits_for_no_writer(file_record):
+    nights = select(Night.date).where(Night.date >= bindparam("since"))
+    day = dt.date(2026, 3, 14)
+    assert file_record.at_once(nights, {"since": day}) is None
+    with file_record.writing() as session:
+        session.add(Night(date=day))
+    with file_record.writing():  # holds the one lock of the file
+        began = time.monotonic()
+        assert file_record.at_once(nights, {"since": day}).date == day
+        assert time.monotonic() - began < 1.0
 
 
 @pytest.fixture

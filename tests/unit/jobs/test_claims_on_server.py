@@ -90,5 +90,8 @@ def test_a_statement_at_once_is_committed_and_gives_its_row_or_none(record):
     statement = update(Job).where(Job.id == bindparam("which")).values(worker="w").returning(Job.id, Job.worker)
     assert tuple(record.at_once(statement, {"which": one})) == (one, "w")
     assert record.at_once(statement, {"which": "another"}) is None
+    question = select(Job.worker).where(Job.id == bindparam("which"))
+    assert record.at_once(question, {"which": one}).worker == "w"
+    assert record.at_once(question, {"which": "another"}) is None
     with record.reading() as session:
         assert session.scalar(select(Job.worker)) == "w"

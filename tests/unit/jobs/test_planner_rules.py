@@ -13,10 +13,11 @@ from roque.errors import BadInput, Superseded
 from roque.jobs.claims import claim, fail, finish
 from roque.jobs.kinds import Kind
 from roque.jobs.life import forget_done
-from roque.jobs.planner import go_on, has_work
+from roque.jobs.planner import go_on, has_work, range_length
 from roque.jobs.retries import retry_run
 
 NOW = dt.datetime(2026, 3, 15, 6, tzinfo=dt.UTC)
+WINDOW = {"1": {"E1": [101, 201, 1, 1, 50, 40]}}
 BINNED = {"1": {"E1": [101, 201, 2, 2, 50, 40]}}
 PATIENT = dt.timedelta(minutes=11)
 
@@ -99,6 +100,44 @@ def test_whoever_registers_frames_of_a_run_that_is_reduced_submits_them_and_the_
     assert [job.id for job in house.jobs("reduce_range", "queued")] == [queued.id]
     house.work("reduce_range")
     assert house.reductions(science)[0].frames_done == 25
+
+
+def test_a_run_with_a_job_under_way_is_no_work_for_the_planner_until_that_has_ended(house):
+    science = house.run("run0003", frames=2500, urgent=True)
+    assert has_work(house.record, house.now)
+    house.look()
+    seen = []
+    while queued := house.jobs(state="queued"):
+        (job,) = queued
+        assert not has_work(house.record, house.now)
+        held = claim(house.record, job.id, "worker")
+        assert not has_work(house.record, house.now)
+        finish(house.record, held, getattr(house, f"_{job.kind}")(job), {})
+        seen.append((job.kind, job.parameters.get("last")))
+    ranges = [("reduce_range", last) for last in (1000, 2000, 2500)]
+    assert seen == [("prepare_reduction", None), *ranges, ("export_reduction", None)]
+    assert has_work(house.record, house.now)  # to settle it
+    house.look()
+    assert not has_work(house.record, house.now)
+    assert house.states(science) == ["done"]
+
+
+def test_a_job_that_fails_is_work_for_the_planner_at_once(house):
+    science = house.run("run0003", urgent=True)
+    house.look()
+    house.work("prepare_reduction")
+    (job,) = house.jobs(state="queued")
+    fail(house.record, claim(house.record, job.id, "worker"), BadInput("no frame can be read"))
+    assert has_work(house.record, house.now)
+    house.look()
+    assert house.states(science) == ["failed"]
+
+
+def test_a_range_is_of_so_many_pixels_and_never_of_more_than_a_thousand_frames():
+    assert range_length(Run(windows=WINDOW)) == 1000
+    quadrants = {name: [1, 1, 1, 1, 1024, 512] for name in ("E1", "F1", "G1", "H1")}
+    assert range_length(Run(windows=dict.fromkeys("12345", quadrants))) == 39  # 10.5 million pixels each
+    assert range_length(Run(windows={"1": {"1": [1, 1, 1, 1, 30_000, 30_000]}})) == 1
 
 
 def test_frames_of_a_run_that_nobody_reduces_or_that_is_held_are_submitted_by_nobody(house):
