@@ -10,7 +10,9 @@ import pytest
 from kombu import Connection, Queue
 from structlog.testing import capture_logs
 
+from roque.archive.news import News
 from roque.bus.confirms import Confirms
+from roque.bus.consumer import JOB_ENDED
 from roque.bus.topology import EVENTS, JOBS, SERVICES, dead_queue, declare, job_queue
 from roque.errors import BadInput
 from roque.jobs.outbox import emit
@@ -196,3 +198,16 @@ def test_all_that_is_declared_is_durable_and_every_queue_is_a_quorum_queue():
     for queue in [*(job_queue(service) for service in SERVICES), dead_queue()]:
         assert (queue.durable, queue.auto_delete, queue.exclusive) == (True, False, False)
         assert queue.queue_arguments["x-queue-type"] == "quorum"
+
+
+def test_when_a_job_has_ended_what_follows_it_is_sent_without_waiting_for_the_next_look(post, wait, monkeypatch):
+    monkeypatch.setattr(News, "any", lambda _: False)
+    with post.relay() as relay:
+        wait(lambda: relay.connected)
+        JOB_ENDED.clear()
+        post.submit(1, 2)
+        time.sleep(0.3)
+        assert post.unsent() == 2
+        JOB_ENDED.set()
+        wait(lambda: not post.unsent(), 5.0)
+    assert post.lying() == 2

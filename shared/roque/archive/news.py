@@ -9,7 +9,7 @@ from roque.archive.session import Record
 
 __all__ = ["News"]
 
-_SERVER_SECONDS = 0.1
+_FILE_SECONDS, _SERVER_SECONDS = 0.03, 0.1
 _CLOCK_SECONDS = 0.05  # time stamps of files move in steps: two commits can share one
 
 
@@ -29,11 +29,13 @@ class News:
         self._seen: tuple[int, int] | None = None
         self._young = True  # before the first look everything is new
         self._asked = -_SERVER_SECONDS
+        self.every = _SERVER_SECONDS if self._log is None else _FILE_SECONDS
+        """Seconds after which to look again is worth while."""
 
     def any(self) -> bool:
         """Whether there may be something new since the last call; at the first call, yes."""
         if self._log is None:
-            due = time.monotonic() - self._asked >= _SERVER_SECONDS
+            due = time.monotonic() - self._asked > 0.9 * _SERVER_SECONDS  # who waits for so long is to find it over
             self._asked = time.monotonic() if due else self._asked
             return due
         try:

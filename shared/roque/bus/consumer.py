@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
@@ -10,10 +11,13 @@ from celery.worker import consumer
 
 from roque.telemetry import logger
 
-__all__ = ["Consumer", "TaskPool"]
+__all__ = ["JOB_ENDED", "Consumer", "TaskPool"]
 
 END_SECONDS = 1.0
 """How long a process may take to end after it has closed its files."""
+
+JOB_ENDED = threading.Event()
+"""Set in the parent whenever a job of its pool has ended: what that has put into the outbox is there by then."""
 
 
 class Consumer(consumer.Consumer):  # type: ignore[misc]
@@ -37,6 +41,10 @@ class _Worker(asynpool.Worker):  # type: ignore[misc]
 
 class _Pool(asynpool.AsynPool):  # type: ignore[misc]
     Worker = _Worker
+
+    def on_job_ready(self, *result: Any) -> None:
+        super().on_job_ready(*result)
+        JOB_ENDED.set()
 
     def _event_process_exit(self, hub: Any, process: Any) -> None:
         # told by the end of a pipe, which comes a moment before the process can be waited for: Celery itself would find it

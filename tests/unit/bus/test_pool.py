@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 from celery.concurrency import asynpool
 
-from roque.bus.consumer import TaskPool
+from roque.bus.consumer import JOB_ENDED, TaskPool
 
 
 def test_a_process_that_ends_is_waited_for(monkeypatch):
@@ -37,3 +37,12 @@ def test_a_process_whose_last_job_is_not_known_yet_stays():
     began = time.monotonic()
     assert worker._ensure_messages_consumed(completed=1)
     assert time.monotonic() - began >= 0.24
+
+
+def test_a_job_that_has_ended_is_told_of_and_its_process_is_free_again(monkeypatch):
+    freed = []
+    monkeypatch.setattr(asynpool.AsynPool, "on_job_ready", lambda _pool, *result: freed.append(result))
+    JOB_ENDED.clear()
+    TaskPool.Pool.on_job_ready(object.__new__(TaskPool.Pool), "job", 0, None, 7)
+    assert freed == [("job", 0, None, 7)]
+    assert JOB_ENDED.is_set()
