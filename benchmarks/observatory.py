@@ -51,17 +51,18 @@ class Observatory:
         self._running.append(process)
         return process
 
-    def stop(self) -> None:
-        """Stop every service that was started."""
-        for process in self._running:
+    def stop(self, *which: subprocess.Popen[bytes]) -> None:
+        """Stop some services; every one that was started if none is named."""
+        stopped = which or tuple(self._running)
+        for process in stopped:
             process.send_signal(signal.SIGTERM)
-        for process in self._running:
+        for process in stopped:
             try:
                 process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        self._running.clear()
+            self._running.remove(process)
 
     def role(self, pid: int) -> str:
         """What a process of this benchmark is, in words."""
