@@ -28,15 +28,17 @@ def execute_directly(engine: Engine, name: str, statement: UpdateBase | Select[A
     from psycopg.rows import namedtuple_row  # noqa: PLC0415
 
     text, given = _text(engine, statement)
-    with typed(name):
-        held = engine.raw_connection()
+    held = None
     try:
+        with typed(name):
+            held = engine.raw_connection()
         connection: Any = held.driver_connection
         connection.autocommit = True
         row = connection.cursor(row_factory=namedtuple_row).execute(text, {**given, **parameters}).fetchone()
         connection.autocommit = False
     except BaseException as error:
-        held.invalidate()  # whatever state it is in
+        if held is not None:
+            held.invalidate()  # whatever state it is in
         trouble = server_trouble(error, name) if isinstance(error, Error) else None
         if trouble is None:
             raise
@@ -48,5 +50,7 @@ def execute_directly(engine: Engine, name: str, statement: UpdateBase | Select[A
 def _text(engine: Engine, statement: UpdateBase | Select[Any]) -> tuple[str, dict[str, Any]]:
     if statement not in _texts:
         compiled = statement.compile(engine)
+        if compiled.literal_execute_params or compiled.post_compile_params:
+            raise TypeError(f"a list is among the parameters of {compiled}")  # which SQLAlchemy writes out at each execution
         _texts[statement] = str(compiled), dict(compiled.params)
     return _texts[statement]

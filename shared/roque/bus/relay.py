@@ -117,8 +117,8 @@ class Relay:
                 news = News(self._record)
                 while not self._stop.wait(REST_SECONDS):
                     # the next of a chain of jobs is not to wait until it is time for a look
-                    ended = JOB_ENDED.wait(news.every - REST_SECONDS)
-                    JOB_ENDED.clear()
+                    if ended := JOB_ENDED.wait(news.every - REST_SECONDS):
+                        JOB_ENDED.clear()
                     if letters is not None:
                         confirms.serve()
                         if letters.any:

@@ -10,7 +10,7 @@ import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, literal_column, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from roque.archive.models import Job, JobNeed, Outbox, Run
@@ -340,7 +340,7 @@ def forget_done(
 
 def unfinished() -> ColumnElement[bool]:
     """Jobs that wait, are queued or running."""
-    return Job.state.in_(("waiting", "queued", "running"))
+    return Job.state.in_([literal_column(f"'{state}'") for state in ("waiting", "queued", "running")])  # no parameters
 
 
 def fail_row(

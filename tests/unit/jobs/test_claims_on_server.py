@@ -11,9 +11,12 @@ from roque.archive import Record
 from roque.archive.models import Job, Outbox
 from roque.archive.schema import upgrade
 from roque.archive.session import not_lasting
-from roque.jobs.claims import claim, finish
+from roque.errors import Transient
+from roque.jobs.claims import LEASE, claim, finish
 from roque.jobs.kinds import Kind
 from roque.jobs.life import submit
+from roque.jobs.outbox import clock
+from roque.jobs.planner import has_work
 
 MINE = ["export_reduction"]
 
@@ -95,3 +98,32 @@ def test_a_statement_at_once_is_committed_and_gives_its_row_or_none(record):
     assert record.at_once(question, {"which": "another"}) is None
     with record.reading() as session:
         assert session.scalar(select(Job.worker)) == "w"
+
+
+def test_a_list_among_the_parameters_of_a_statement_at_once_is_refused(record):
+    with pytest.raises(TypeError, match="a list"):
+        record.at_once(select(Job.id).where(Job.state.in_(["queued", "running"])), {})
+
+
+def test_a_server_that_is_gone_is_a_trouble_that_passes():
+    away = Record("postgresql://roque@127.0.0.1:1/roque")
+    with pytest.raises(Transient, match=r"127\.0\.0\.1"):
+        away.at_once(select(Job.id), {})
+    with pytest.raises(Transient, match=r"127\.0\.0\.1"):
+        claim(away, "any", "w")
+
+
+def test_the_planner_asks_a_server_for_work_as_it_asks_a_file(record):
+    with record.reading() as session:
+        now = clock(session)
+    later = now + 2 * LEASE
+    assert not has_work(record, now)
+    one = put(record, 1)
+    assert not has_work(record, later)  # a message is on its way
+    claim(record, one, "w")
+    assert not has_work(record, now)
+    assert has_work(record, later)  # its lease is over
+    with record.writing() as session:
+        session.execute(text("UPDATE job SET state = 'waiting', not_before = now()"))
+    assert not has_work(record, now - LEASE)
+    assert has_work(record, later)
