@@ -188,12 +188,12 @@ class Up:
     def kill_one(self) -> None:
         """Kill it, or one of the processes below it."""
         self.keep()
-        below = family(self._process.pid)[1:]
+        below = [pid for pid in family(self._process.pid)[1:] if command_line(pid)]
         victim = self._chance.choice(below) if below and self._chance.random() < 0.75 else self._process.pid
-        with contextlib.suppress(OSError):
-            words = Path(f"/proc/{victim}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        words = command_line(victim)
+        with contextlib.suppress(ProcessLookupError):
             os.kill(victim, signal.SIGKILL)
-            self.killed.append("roque up" if victim == self._process.pid else words.rpartition("-m ")[2].split()[0])
+            self.killed.append("roque up" if victim == self._process.pid else words.rpartition("-m ")[2].partition(" ")[0])
         if victim == self._process.pid:
             self._process.wait()
 
@@ -204,6 +204,14 @@ class Up:
             [*self._words, "--until-idle"], env=self._environment, capture_output=True, text=True, timeout=300
         )
         assert done.returncode == 0, done.stderr[-4000:]
+
+
+def command_line(pid: int) -> str:
+    """The words that began a process; none once it has ended, even if nobody has waited for it yet."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def until_more(record: Record, name: str, before: int, system: Up, *, measured: bool = False) -> int:
