@@ -143,7 +143,7 @@ def _broker(settings: Settings) -> Iterator[Finding]:
     from roque.bus.examine import examine
 
     if is_memory(settings.broker):
-        yield ok("broker", "messages stay in the worker's process")
+        yield ok("broker", "broker_url is not set: messages stay in the process of the worker")
         return
     try:
         facts = examine(settings.broker)

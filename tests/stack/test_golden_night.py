@@ -123,6 +123,21 @@ def test_the_golden_night_is_measured_as_on_the_laptop_bit_for_bit(stack, night,
     insist_on_the_laptops_bits(stack.measured(), on_the_laptop)
 
 
+def test_a_log_comes_out_of_the_containers_to_where_it_was_asked_for(stack, night, tmp_path):
+    said = stack.do("roque", "hlog", "export", "run0004", "--format", "fits", "--output", "logs", cwd=tmp_path).stdout
+    assert said == b"logs/run0004.fits\n"
+    kept = json.loads(stack.do("roque", "product", "list", "--run", "run0004", "--kind", "fits_log", "--json").stdout)
+    made = stack.do("roque", "product", "get", str(kept["id"]), "--output", "-").stdout
+    assert (tmp_path / "logs" / "run0004.fits").read_bytes() == made
+    assert [path.name for path in tmp_path.rglob("*")] == ["logs", "run0004.fits"]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_doctor_finds_every_container_well(stack, service):
+    said = stack.within(service, "roque", "doctor").decode()  # which fails where something is wrong
+    assert ("queues        quorum queues" in said) == (service not in ("ingest", "planner"))
+
+
 @pytest.mark.parametrize("service", [*SERVICES, *SERVERS])
 def test_a_container_may_do_nothing_that_it_does_not_need(stack, service):
     status = dict(line.split(":", 1) for line in stack.within(service, "cat", "/proc/1/status").decode().splitlines())
