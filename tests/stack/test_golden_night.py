@@ -214,3 +214,13 @@ def test_everything_stops_when_asked_and_comes_up_again_with_what_it_had(stack, 
     assert ended == dict.fromkeys(ended, 0)
     stack.do("up", *SCALING)
     insist_on_the_laptops_bits(stack.measured(), on_the_laptop)
+
+
+def test_a_backup_brings_all_of_it_back_when_the_volumes_are_lost(stack, on_the_laptop, tmp_path):
+    stack.do("roque", "backup", "saved", cwd=tmp_path)
+    stack.do("down", "--volumes", "--timeout", "20")
+    stack.do("up", "migrate")
+    stack.do("run", "--rm", "-T", "-v", f"{tmp_path / 'saved'}:/backup:ro", "reducer", "roque", "restore", "/backup")
+    stack.do("up", *SCALING)
+    stack.do("roque", "archive", "verify", "--raw")
+    insist_on_the_laptops_bits(stack.measured(), on_the_laptop)
