@@ -36,7 +36,7 @@ __all__ = ["Relay", "unforked"]
 
 BATCH = 500
 REST_SECONDS = 0.015
-"""Shortest time between two looks for news: of many short jobs not each is looked at."""
+"""Time after a look because of a job that has ended: of many short jobs not each is looked at."""
 
 _PAUSE_SECONDS = 0.5
 
@@ -115,9 +115,10 @@ class Relay:
                 producer = Producer(connection.default_channel) if self._memory else confirms.begin()
                 letters = None if self._memory else DeadLetters(connection)
                 news = News(self._record)
-                while not self._stop.wait(REST_SECONDS):
+                ended = False
+                while not self._stop.wait(REST_SECONDS if ended else 0):
                     # the next of a chain of jobs is not to wait until it is time for a look
-                    if ended := JOB_ENDED.wait(news.every - REST_SECONDS):
+                    if ended := JOB_ENDED.wait(news.every):
                         JOB_ENDED.clear()
                     if letters is not None:
                         confirms.serve()
